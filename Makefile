@@ -15,7 +15,7 @@ help:
 	@echo "make lab        open the course in JupyterLab   (make lab ARGS=\"--no-browser --port=8899\")"
 	@echo "make test       run every test and notebook     (make test ARGS=\"-k quadrature\")"
 	@echo "make notebooks  run the notebooks and save their outputs in place"
-	@echo "make figures    draw the figures of the README anew"
+	@echo "make figures    copy the README's figures out of the notebooks"
 	@echo "make clean      remove .venv and caches"
 	@echo "The first of them installs everything into .venv; PYTHON=python3.12 picks another Python."
 
@@ -35,7 +35,7 @@ test: $(VENV)/.grading
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 notebooks: $(VENV)/.installed
-	@OMP_NUM_THREADS=1 $(PY) tests/tools/run_notebooks.py $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) tests/tools/remake_notebooks.py $(ARGS)
 
 figures: $(VENV)/.installed
 	@OMP_NUM_THREADS=1 $(PY) tests/tools/make_figures.py $(ARGS)

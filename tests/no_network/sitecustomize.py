@@ -45,7 +45,7 @@ def is_local_name(host: object) -> bool:
 
 
 def guard_address(method, position: int):
-    """Wrap a socket method whose argument at `position` (from the end if negative) is an address."""
+    """Wrap a socket method whose argument at `position` is an address (-1: the last one)."""
 
     def guarded(self, *args):
         if self.family in (socket.AF_INET, socket.AF_INET6) and len(args) > max(position, 0):

@@ -1,0 +1,52 @@
+"""Code passes ruff and prose passes a spelling check, in the notebooks too."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("svae_helpers", "tests", "notebooks")
+
+
+def prose_and_code(notebook: dict) -> str:
+    """The sources of a notebook's cells: no outputs, whose pictures are letters by chance."""
+    return "\n\n".join("".join(cell["source"]) for cell in notebook["cells"])
+
+
+def spelling(folder: Path) -> str:
+    """What codespell complains about in a folder, with the words of pyproject.toml let pass."""
+    command = [sys.executable, "-m", "codespell_lib", "--toml", str(ROOT / "pyproject.toml"), "."]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout
+
+
+def test_code_passes_ruff():
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", *FOLDERS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_spelling(tmp_path):
+    paths = [*ROOT.glob("*.md"), *ROOT.glob("*LICENSE")]
+    for folder in FOLDERS:
+        for suffix in ("*.md", "*.py", "*.ipynb"):
+            paths += (ROOT / folder).rglob(suffix)
+    for path in paths:
+        if ".ipynb_checkpoints" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            text = prose_and_code(json.loads(text))
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(text, encoding="utf-8")
+    assert spelling(tmp_path) == ""
+
+
+@pytest.mark.parametrize("suffix", ["py", "md"])
+def test_a_misspelling_is_noticed(tmp_path, suffix):
+    typo = "t" "eh"  # in two, or this file would not pass
+    (tmp_path / f"page.{suffix}").write_text(f"# {typo} posterior\n")
+    assert typo in spelling(tmp_path)
