@@ -1,0 +1,105 @@
+"""How sparse a code is, and how many of its latents are in use."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Normal
+
+from .distributions import SpikeAndSlab, gaussian_parameters
+from .divergences import expected_slab_responsibility
+
+ACTIVE_VARIANCE = 0.01    # Burda et al. 2015: a latent is in use if Var_x[mu] exceeds this
+
+
+def slab_count(mu: Tensor, prior: SpikeAndSlab) -> Tensor:
+    """Number of latents per image whose mean lies past the crossover (Eq. 6.2).
+
+    Args:
+        mu: posterior means (B, D).
+        prior: spike-and-slab of zero-mean Gaussians; a dense model is counted with a sparse
+            model's prior.
+
+    Returns:
+        (B,), whole numbers.
+    """
+    return (mu.abs() > prior.crossover).sum(dim=-1)
+
+
+def expected_slab_count(q: Normal, prior: SpikeAndSlab) -> Tensor:
+    """Expected number of latents per image that come from the slab, Σ_d E_q[P(slab | z_d)] (Eq. 6.3).
+
+    Args:
+        q: posterior of batch shape (B, D).
+
+    Returns:
+        (B,).
+    """
+    return expected_slab_responsibility(q, prior).sum(dim=-1)
+
+
+def prior_slab_count(prior: SpikeAndSlab, latent_dim: int) -> float:
+    """What `slab_count` gives on average for draws from the prior itself: P(|z| > crossover) · D.
+
+    It is less than (1 − spike_prob) · D, since a slab latent often lands near 0.
+    """
+    spike_prob, spike_var, slab_var = (float(value) for value in gaussian_parameters(prior))
+    crossover = float(prior.crossover)
+    beyond = [math.erfc(crossover / math.sqrt(2 * variance)) for variance in (spike_var, slab_var)]
+    return latent_dim * (spike_prob * beyond[0] + (1 - spike_prob) * beyond[1])
+
+
+def live_latents(mu: Tensor) -> Tensor:
+    """Which latents are in use: Var_x[mu] above 0.01 (Eq. 6.4; Burda et al. 2015).
+
+    Args:
+        mu: posterior means (N, D) over a data set, N at least 2.
+
+    Returns:
+        (D,), boolean.
+    """
+    return mu.var(dim=0) > ACTIVE_VARIANCE
+
+
+def active_units(mu: Tensor) -> Tensor:
+    """Number of latents in use over a data set (Eq. 6.4), from posterior means (N, D)."""
+    return live_latents(mu).sum()
+
+
+def hoyer_sparsity(mu: Tensor) -> Tensor:
+    """Hoyer's sparsity of the live latents, averaged over images (Eq. 7.2; Mathieu et al. 2019).
+
+    1 for one latent on, 0 for all of equal size; Gaussian noise gives about ¼, so read it beside
+    `hoyer_gaussian_reference` of the same number of live latents. Each latent is divided by its
+    standard deviation over the data first.
+
+    Args:
+        mu: posterior means (N, D).
+
+    Returns:
+        Scalar; NaN with fewer than two live latents. An image of zeros counts as 1.
+    """
+    live = live_latents(mu)
+    scaled = torch.where(live, mu / torch.where(live, mu.std(dim=0), 1.0), 0.0)     # (N, D)
+    root = live.sum().to(mu.dtype).sqrt()
+    norm = scaled.square().sum(dim=-1).sqrt()
+    ratio = scaled.abs().sum(dim=-1) / torch.where(norm > 0, norm, 1.0)
+    per_image = torch.where(norm > 0, (root - ratio) / (root - 1), 1.0)
+    return torch.where(root > 1, per_image.mean(), torch.nan)
+
+
+def hoyer_gaussian_reference(num_latents: int) -> float:
+    """Hoyer's sparsity of iid normal codes with num_latents ≥ 2 latents, in closed form.
+
+    A normal vector's direction is independent of its length, so E[‖y‖₁/‖y‖₂] = E‖y‖₁ / E‖y‖₂.
+    """
+    if num_latents < 2:
+        raise ValueError(f"num_latents must be at least 2, got {num_latents}")
+    mean_l1 = num_latents * math.sqrt(2 / math.pi)
+    mean_l2 = math.sqrt(2) * math.exp(math.lgamma((num_latents + 1) / 2) - math.lgamma(num_latents / 2))
+    return (math.sqrt(num_latents) - mean_l1 / mean_l2) / (math.sqrt(num_latents) - 1)
+
+
+def hoyer_prior_reference(prior: Distribution, num_latents: int, num_samples: int = 20_000) -> float:
+    """Hoyer's sparsity of codes drawn from the prior itself (torch's global generator)."""
+    return float(hoyer_sparsity(prior.sample((num_samples, num_latents))))
