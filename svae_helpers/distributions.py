@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 from torch.distributions.utils import broadcast_all
 
-MAX_GATE_LOGIT = 100.0   # sigmoid(-100) = 4e-44: a gate that is off to working precision, without log 0
+MAX_GATE_LOGIT = (
+    100.0  # sigmoid(-100) = 4e-44: a gate that is off to working precision, without log 0
+)
 
 
 def _parameter(value: float | Tensor) -> Tensor:
@@ -41,7 +43,7 @@ class CentredNormal(Normal):
 
     @property
     def variance(self) -> Tensor:
-        return self._variance.to(self._dtype).expand(self.batch_shape)
+        return self._variance.expand(self.batch_shape)
 
     @property
     def scale(self) -> Tensor:
@@ -50,6 +52,12 @@ class CentredNormal(Normal):
     @property
     def loc(self) -> Tensor:
         return torch.zeros_like(self.variance)
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return super().sample(torch.Size(sample_shape)).to(self._dtype)
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return super().rsample(torch.Size(sample_shape)).to(self._dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
@@ -85,10 +93,12 @@ class SpikeAndSlab(Distribution):
     ):
         for name, component in (("spike", spike), ("slab", slab)):
             if not isinstance(component, Distribution):
-                raise TypeError(f"{name} must be a torch Distribution, got {type(component).__name__}")
+                raise TypeError(
+                    f"{name} must be a torch Distribution, got {type(component).__name__}"
+                )
             if component.event_shape:
                 raise ValueError(
-                    f"{name} must be univariate (event_shape ()), got {tuple(component.event_shape)}: "
+                    f"{name} must be univariate, got event_shape {tuple(component.event_shape)}: "
                     "each latent chooses between spike and slab by itself"
                 )
         self.spike, self.slab, self.spike_prob = spike, slab, _parameter(spike_prob)
@@ -127,7 +137,7 @@ class SpikeAndSlab(Distribution):
     def expand(self, batch_shape: Sequence[int], _instance=None) -> Self:
         new = self._get_checked_instance(SpikeAndSlab, _instance)
         shape = torch.Size(batch_shape)
-        torch.broadcast_shapes(self.batch_shape, shape)      # raises where it cannot expand
+        torch.broadcast_shapes(self.batch_shape, shape)  # raises where it cannot expand
         new.spike, new.slab, new.spike_prob = self.spike, self.slab, self.spike_prob
         Distribution.__init__(new, shape, validate_args=False)
         new._validate_args = self._validate_args
@@ -189,10 +199,10 @@ class SpikeAndSlab(Distribution):
                 `slab_responsibility` with ½ there.
         """
         spike_prob, spike_var, slab_var = gaussian_parameters(self)
-        log_odds = torch.logit(spike_prob) - 0.5 * torch.log(spike_var / slab_var)     # c
-        curvature = 0.5 * (1 / spike_var - 1 / slab_var)                               # d
+        log_odds = torch.logit(spike_prob) - 0.5 * torch.log(spike_var / slab_var)  # c
+        curvature = 0.5 * (1 / spike_var - 1 / slab_var)  # d
         crossover = torch.where(log_odds > 0, log_odds.clamp(min=0) / curvature, 0.0).sqrt()
-        return crossover.to(self.mean.dtype).expand(self.batch_shape)
+        return crossover.expand(self.batch_shape)
 
 
 def gaussian_parameters(
@@ -226,8 +236,8 @@ def gaussian_parameters(
 def _refuse_wide_spike(spike_var: Tensor, slab_var: Tensor) -> None:
     if (spike_var > slab_var).any():
         raise ValueError(
-            f"spike_var must not exceed slab_var, got {spike_var.tolist()} and {slab_var.tolist()}: "
-            "the spike is the narrow component"
+            "spike_var must not exceed slab_var, since the spike is the narrow component: got "
+            f"{spike_var.tolist()} and {slab_var.tolist()}"
         )
 
 
@@ -288,8 +298,12 @@ class GatedNormal(Distribution):
 
     def expand(self, batch_shape: Sequence[int], _instance=None) -> Self:
         return GatedNormal(
-            self.gate_logits.expand(batch_shape), self.loc, self.scale,
-            temperature=self.temperature, hard=self.hard, validate_args=False,
+            self.gate_logits.expand(batch_shape),
+            self.loc,
+            self.scale,
+            temperature=self.temperature,
+            hard=self.hard,
+            validate_args=False,
         )
 
     @property
@@ -311,9 +325,13 @@ class GatedNormal(Distribution):
             sample_shape + batch_shape, with gradients to gate_logits, loc and scale.
         """
         shape = self._extended_shape(torch.Size(sample_shape))
-        value = self.loc + self.scale * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        value = self.loc + self.scale * torch.randn(
+            shape, dtype=self.loc.dtype, device=self.loc.device
+        )
         tiny = torch.finfo(value.dtype).tiny
-        noise = torch.logit(torch.rand_like(value).clamp(min=tiny), eps=torch.finfo(value.dtype).eps)
+        noise = torch.logit(
+            torch.rand_like(value).clamp(min=tiny), eps=torch.finfo(value.dtype).eps
+        )
         gate = torch.sigmoid((self.gate_logits + noise) / self.temperature)
         if self.hard:
             gate = (gate > 0.5).to(gate.dtype) + (gate - gate.detach())
@@ -335,7 +353,7 @@ class GatedNormal(Distribution):
 
 
 def gaussian_posterior(mu: Tensor, log_var: Tensor) -> Normal:
-    """N(mu, exp(log_var)): the usual posterior family of a VAE; a VAE's encoder has 2 heads for it."""
+    """N(mu, exp(log_var)), the usual posterior family; a VAE's encoder has 2 heads for it."""
     return Normal(mu, torch.exp(0.5 * log_var), validate_args=False)
 
 
@@ -344,6 +362,10 @@ def gated_posterior(
 ) -> GatedNormal:
     """The gated posterior (Eq. 8.1); a VAE's encoder has 3 heads for it."""
     return GatedNormal(
-        gate_logits, mu, torch.exp(0.5 * log_var),
-        temperature=temperature, hard=hard, validate_args=False,
+        gate_logits,
+        mu,
+        torch.exp(0.5 * log_var),
+        temperature=temperature,
+        hard=hard,
+        validate_args=False,
     )

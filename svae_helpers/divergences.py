@@ -10,8 +10,8 @@ from torch.distributions import Distribution, Normal, kl_divergence, register_kl
 
 from .distributions import GatedNormal, SpikeAndSlab, gaussian_parameters
 
-TAIL_STD = 7.0       # q holds 3e-12 of its mass beyond this many standard deviations
-TAIL_NATS = 20.0     # the spike's share of the log-density is below e^-20 beyond this many nats
+TAIL_STD = 7.0  # q holds 3e-12 of its mass beyond this many standard deviations
+TAIL_NATS = 20.0  # the spike's share of the log-density is below e^-20 beyond this many nats
 
 
 def kl_normal_standard(q: Normal) -> Tensor:
@@ -46,7 +46,7 @@ def kl_monte_carlo(q: Distribution, p: Distribution, num_samples: int = 10) -> T
     """
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    z = q.rsample((num_samples,))                                   # (K, B, D)
+    z = q.rsample((num_samples,))  # (K, B, D)
     return (q.log_prob(z) - p.log_prob(z)).mean(dim=0)
 
 
@@ -76,12 +76,16 @@ def kl_quadrature(q: Normal, p: SpikeAndSlab, num_nodes: int = 64) -> Tensor:
     log_peak = 0.5 * torch.log(slab_var / spike_var)
     curvature = 0.5 * (1 / spike_var - 1 / slab_var)
 
-    def spike_share(z: Tensor) -> Tensor:                           # softplus(c − d z²)
+    def spike_share(z: Tensor) -> Tensor:  # softplus(c − d z²)
         return torch.log1p(odds * torch.exp(log_peak - curvature * z.square()))
 
     reach = ((log_peak + odds.clamp(min=1).log() + TAIL_NATS) / curvature).sqrt()
     from_spike = _expectation_within(q, spike_share, reach, num_nodes)
-    mixture = _kl_centred(q, slab_var) - torch.log1p(-torch.where(always_off, 0.0, spike_prob)) - from_spike
+    mixture = (
+        _kl_centred(q, slab_var)
+        - torch.log1p(-torch.where(always_off, 0.0, spike_prob))
+        - from_spike
+    )
     return torch.where(always_off, _kl_centred(q, spike_var), mixture)
 
 
@@ -106,10 +110,12 @@ def kl_bounds(q: Normal, p: SpikeAndSlab) -> tuple[Tensor, Tensor]:
     weights = weights.reshape(2, *[1] * (q.loc.dim() - spike_prob.dim()), *spike_prob.shape)
     log_weights = weights.clamp(min=torch.finfo(weights.dtype).tiny).log()
     kls = torch.stack([kl_divergence(q, g).to(q.loc.dtype) for g in (p.spike, p.slab)])
-    overlaps = torch.stack([
-        Normal(g.loc, (q.variance + g.variance).sqrt(), validate_args=False).log_prob(q.loc)
-        for g in (p.spike, p.slab)
-    ])                                                              # log ∫ q(z) g(z) dz for each
+    overlaps = torch.stack(
+        [
+            Normal(g.loc, (q.variance + g.variance).sqrt(), validate_args=False).log_prob(q.loc)
+            for g in (p.spike, p.slab)
+        ]
+    )  # log ∫ q(z) g(z) dz for each
     upper = -torch.logsumexp(log_weights - kls, dim=0)
     lower = -q.entropy() - torch.logsumexp(log_weights + overlaps, dim=0)
     return lower, upper
@@ -176,8 +182,8 @@ def _expectation_within(q: Normal, f, reach: Tensor, num_nodes: int) -> Tensor:
     mu, sigma, reach = q.loc.detach(), q.scale.detach(), reach.detach()
     low = torch.maximum(mu - TAIL_STD * sigma, -reach)
     high = torch.minimum(mu + TAIL_STD * sigma, reach)
-    half_width = 0.5 * (high - low).clamp(min=0)                    # empty window: the term is 0
-    z = 0.5 * (low + high) + half_width * nodes                     # (num_nodes, B, D)
+    half_width = 0.5 * (high - low).clamp(min=0)  # empty window: the term is 0
+    z = 0.5 * (low + high) + half_width * nodes  # (num_nodes, B, D)
     density = torch.exp(-0.5 * ((z - q.loc) / q.scale).square()) / (q.scale * (2 * torch.pi) ** 0.5)
     return half_width * (weights * density * f(z)).sum(dim=0)
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, constraints
 
-SERIES_BELOW = 0.05   # |logit| under which a Taylor series replaces a ratio of two small numbers
+SERIES_BELOW = 0.05  # |logit| under which a Taylor series replaces a ratio of two small numbers
 
 
 def _per_image(pixels: Distribution) -> Independent:
@@ -46,7 +46,7 @@ def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def gaussian_likelihood(mean: Tensor, scale: float = 1.0) -> Independent:
-    """Real-valued pixels with a fixed standard deviation: minus squared error / (2 scale²) (Eq. 3.3).
+    """Real-valued pixels, fixed standard deviation: −squared error / (2 scale²) + const (Eq. 3.3).
 
     Args:
         mean: (..., P), any real.
@@ -87,7 +87,9 @@ class ContinuousBernoulli(Distribution):
     def log_normaliser(self) -> Tensor:
         """log of logits · coth(logits / 2): 2 nats' log at logits 0, log |logits| far out."""
         safe, small = self._safe_logits()
-        series = math.log(2) + torch.log1p(self.logits.square() / 12 - self.logits.square() ** 2 / 720)
+        series = math.log(2) + torch.log1p(
+            self.logits.square() / 12 - self.logits.square() ** 2 / 720
+        )
         return torch.where(small, series, (safe / torch.tanh(safe / 2)).log())
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -114,7 +116,7 @@ class ContinuousBernoulli(Distribution):
         shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
         safe, small = self._safe_logits()
-        size = safe.abs()                                  # for positive logits, from the right edge:
+        size = safe.abs()  # for positive logits, from the right edge:
         from_edge = -torch.log(u + (1 - u) * torch.exp(-size)) / size
         drawn = torch.where(safe > 0, 1 - from_edge, from_edge)
         return torch.where(small, u, drawn).clamp(0, 1)

@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Normal
 from .distributions import SpikeAndSlab, gaussian_parameters
 from .divergences import expected_slab_responsibility
 
-ACTIVE_VARIANCE = 0.01    # Burda et al. 2015: a latent is in use if Var_x[mu] exceeds this
+ACTIVE_VARIANCE = 0.01  # Burda et al. 2015: a latent is in use if Var_x[mu] exceeds this
 
 
 def slab_count(mu: Tensor, prior: SpikeAndSlab) -> Tensor:
@@ -27,7 +27,7 @@ def slab_count(mu: Tensor, prior: SpikeAndSlab) -> Tensor:
 
 
 def expected_slab_count(q: Normal, prior: SpikeAndSlab) -> Tensor:
-    """Expected number of latents per image that come from the slab, Σ_d E_q[P(slab | z_d)] (Eq. 6.3).
+    """Expected number of slab latents per image, Σ_d E_q[P(slab | z_d)] (Eq. 6.3).
 
     Args:
         q: posterior of batch shape (B, D).
@@ -80,7 +80,7 @@ def hoyer_sparsity(mu: Tensor) -> Tensor:
         Scalar; NaN with fewer than two live latents. An image of zeros counts as 1.
     """
     live = live_latents(mu)
-    scaled = torch.where(live, mu / torch.where(live, mu.std(dim=0), 1.0), 0.0)     # (N, D)
+    scaled = torch.where(live, mu / torch.where(live, mu.std(dim=0), 1.0), 0.0)  # (N, D)
     root = live.sum().to(mu.dtype).sqrt()
     norm = scaled.square().sum(dim=-1).sqrt()
     ratio = scaled.abs().sum(dim=-1) / torch.where(norm > 0, norm, 1.0)
@@ -96,10 +96,14 @@ def hoyer_gaussian_reference(num_latents: int) -> float:
     if num_latents < 2:
         raise ValueError(f"num_latents must be at least 2, got {num_latents}")
     mean_l1 = num_latents * math.sqrt(2 / math.pi)
-    mean_l2 = math.sqrt(2) * math.exp(math.lgamma((num_latents + 1) / 2) - math.lgamma(num_latents / 2))
+    mean_l2 = math.sqrt(2) * math.exp(
+        math.lgamma((num_latents + 1) / 2) - math.lgamma(num_latents / 2)
+    )
     return (math.sqrt(num_latents) - mean_l1 / mean_l2) / (math.sqrt(num_latents) - 1)
 
 
-def hoyer_prior_reference(prior: Distribution, num_latents: int, num_samples: int = 20_000) -> float:
+def hoyer_prior_reference(
+    prior: Distribution, num_latents: int, num_samples: int = 20_000
+) -> float:
     """Hoyer's sparsity of codes drawn from the prior itself (torch's global generator)."""
     return float(hoyer_sparsity(prior.sample((num_samples, num_latents))))

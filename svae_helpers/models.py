@@ -68,7 +68,11 @@ class VAE(nn.Module):
         data_dim: int = 784,
     ):
         super().__init__()
-        for name, size in (("latent_dim", latent_dim), ("hidden_dim", hidden_dim), ("data_dim", data_dim)):
+        for name, size in (
+            ("latent_dim", latent_dim),
+            ("hidden_dim", hidden_dim),
+            ("data_dim", data_dim),
+        ):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
         self.latent_dim, self.hidden_dim, self.data_dim = latent_dim, hidden_dim, data_dim
@@ -103,7 +107,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, num_samples: int) -> Tensor:
-        """Means of p(x|z) at draws from the prior: (num_samples, data_dim), on the model's device."""
+        """Means of p(x|z) at draws z ~ p(z): (num_samples, data_dim), on the model's device."""
         return self.decode(self.sample_prior(num_samples)).mean
 
     @torch.no_grad()
@@ -119,18 +123,20 @@ class VAE(nn.Module):
         prior = self.prior
         if prior.event_shape or tuple(prior.batch_shape) not in ((), (self.latent_dim,)):
             raise ValueError(
-                f"the prior must be one of single latents, batch_shape () or ({self.latent_dim},) and "
-                f"event_shape (); got {tuple(prior.batch_shape)} and {tuple(prior.event_shape)}"
+                f"the prior must have event_shape () and batch_shape () or ({self.latent_dim},): "
+                f"got {tuple(prior.event_shape)} and {tuple(prior.batch_shape)}"
             )
         if isinstance(self._prior, nn.Module):
-            return                                     # nn.Module has registered it already
+            return  # nn.Module has registered it already
         for _, path, tensor in _tensors(self._prior):
             if isinstance(tensor, nn.Parameter):
-                self.register_parameter("prior_" + "_".join(part.strip("_") for part in path), tensor)
+                self.register_parameter(
+                    "prior_" + "_".join(part.strip("_") for part in path), tensor
+                )
             elif tensor.requires_grad:
                 raise ValueError(
-                    f"the prior's {'.'.join(path)} is computed from a parameter, so it would not follow training: "
-                    "give an nn.Module whose forward() returns the prior"
+                    f"the prior's {'.'.join(path)} is computed from a parameter and would not "
+                    "follow training: give an nn.Module whose forward() returns the prior"
                 )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "VAE":
@@ -169,5 +175,5 @@ def _tensors(
 
 
 def _move(tensor: Tensor, device: torch.device) -> Tensor:
-    narrow = device.type == "mps" and tensor.dtype == torch.float64     # MPS has no float64
+    narrow = device.type == "mps" and tensor.dtype == torch.float64  # MPS has no float64
     return tensor.to(device=device, dtype=torch.float32 if narrow else tensor.dtype)

@@ -47,7 +47,8 @@ def elbo_terms(model: VAE, x: Tensor, kl: KL = kl_divergence) -> ElboTerms:
         model: encoder, decoder and prior.
         x: images (B, P) in [0, 1].
         kl: function of (q, p) that returns the KL per latent, (B, D), in nats. torch's
-            `kl_divergence` picks the closed form or the quadrature; `kl_monte_carlo` fits any prior.
+            `kl_divergence` picks the closed form or the quadrature; `kl_monte_carlo` takes any
+            prior.
     """
     q = model.encode(x)
     reconstruction = model.decode(q.rsample()).log_prob(x)
@@ -73,6 +74,6 @@ def importance_weighted_bound(model: VAE, x: Tensor, num_samples: int) -> Tensor
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     q = model.encode(x)
     z = q.sample((num_samples,)) if not torch.is_grad_enabled() else q.rsample((num_samples,))
-    log_joint = model.decode(z).log_prob(x) + model.prior.log_prob(z).sum(dim=-1)     # (K, B)
+    log_joint = model.decode(z).log_prob(x) + model.prior.log_prob(z).sum(dim=-1)  # (K, B)
     log_weight = log_joint - q.log_prob(z).sum(dim=-1)
     return torch.logsumexp(log_weight, dim=0) - math.log(num_samples)

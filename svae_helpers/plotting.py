@@ -32,16 +32,18 @@ def line(name: str) -> dict[str, str]:
 def use_course_style() -> None:
     """Set matplotlib's defaults for the course: white paper, readable type, no chart junk."""
     sns.set_theme(style="ticks", context="notebook", font_scale=0.9)
-    plt.rcParams.update({
-        "figure.dpi": 96,
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-        "lines.linewidth": 2.0,
-    })
+    plt.rcParams.update(
+        {
+            "figure.dpi": 96,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+            "lines.linewidth": 2.0,
+        }
+    )
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -93,7 +95,11 @@ def plot_codes(mu: Tensor, ax: Axes, limit: float = 3.0, title: str = "", **kwar
     defaults = {"cmap": "RdBu_r", "cbar_kws": {"label": "posterior mean μ"}, "yticklabels": False}
     sns.heatmap(
         torch.as_tensor(mu).detach().cpu().numpy(),
-        vmin=-limit, vmax=limit, center=0, ax=ax, **{**defaults, **kwargs},
+        vmin=-limit,
+        vmax=limit,
+        center=0,
+        ax=ax,
+        **{**defaults, **kwargs},
     )
     ax.set(xlabel="latent", ylabel="image", title=title)
     return ax
@@ -144,6 +150,8 @@ def plot_counts(
     for name, value in references.items():
         label = f"{name} prior: {value:.1f}"
         ax.axvline(value, color=STYLES[name]["color"], linestyle=":", label=label)
-    ax.set(xlabel="latents past the crossover", ylabel="share of images", xlim=(-0.5, latents + 0.5))
+    ax.set(
+        xlabel="latents past the crossover", ylabel="share of images", xlim=(-0.5, latents + 0.5)
+    )
     ax.legend()
     return ax

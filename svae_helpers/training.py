@@ -106,9 +106,10 @@ def fit(
     _check_settings(epochs, batch_size, learning_rate, kl_warmup, binarise)
     device = get_device(device)
     model.to(device)
-    images = _check_images(images, model.data_dim, "images").to(device)
+    drawn = binarise == "dynamic"
+    images = _check_images(images, model.data_dim, "images", drawn).to(device)
     if test_images is not None:
-        test_images = _check_images(test_images, model.data_dim, "test_images").to(device)
+        test_images = _check_images(test_images, model.data_dim, "test_images", drawn).to(device)
     seed_everything(seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
     history, step, steps = History(), 0, -(-len(images) // batch_size)
@@ -118,8 +119,8 @@ def fit(
             for epoch in range(1, epochs + 1):
                 totals = torch.zeros(2, device=device)
                 for chosen in torch.randperm(len(images), device=device).split(batch_size):
-                    x = images[chosen]
-                    terms = elbo_terms(model, binarise_images(x) if binarise == "dynamic" else x, kl)
+                    x = binarise_images(images[chosen]) if drawn else images[chosen]
+                    terms = elbo_terms(model, x, kl)
                     step += 1
                     weight = beta * min(1.0, step / (kl_warmup * steps)) if kl_warmup else beta
                     loss = terms.beta_loss(weight)
@@ -131,23 +132,28 @@ def fit(
                     with torch.no_grad():
                         totals += torch.stack([term.sum() for term in terms]).to(totals)
                     bar.update()
-                _record(history.train, *(totals / len(images)).tolist(), model, images)
+                records = [(history.train, _measure(totals / len(images), model, images))]
                 if test_images is not None:
                     terms = evaluate(model, test_images, kl, binarise)
-                    means = [term.mean().item() for term in terms]
-                    _record(history.test, *means, model, test_images)
+                    means = torch.stack([term.mean() for term in terms])
+                    records.append((history.test, _measure(means, model, test_images)))
+                for lists, values in records:
+                    for name, value in zip(MEASURES, values, strict=True):
+                        lists[name].append(value)
                 bar.set_postfix_str(f"epoch {epoch}/{epochs}, loss {history.train['loss'][-1]:.1f}")
         except KeyboardInterrupt:
             history.interrupted = True
     if history.interrupted:
         done = len(history.train["loss"])
-        print(f"Stopped by hand after {done} of {epochs} epochs: the model and its history are kept.")
+        print(f"Stopped by hand after {done} of {epochs} epochs; model and history are kept.")
     model.eval()
     return history
 
 
 @torch.no_grad()
-def evaluate(model: VAE, images: Tensor, kl: KL = kl_monte_carlo, binarise: str = "none") -> ElboTerms:
+def evaluate(
+    model: VAE, images: Tensor, kl: KL = kl_monte_carlo, binarise: str = "none"
+) -> ElboTerms:
     """`elbo_terms` of a whole data set, (N,) each, in batches and without gradients."""
     batches = []
     for x in images.to(model.device).split(EVALUATION_BATCH):
@@ -193,9 +199,13 @@ def load_checkpoint(path: str | Path, model: VAE) -> History:
     try:
         content = torch.load(path, map_location=model.device, weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path.name} is damaged or no checkpoint of this course: {error}") from None
+        raise ValueError(
+            f"{path.name} is damaged or no checkpoint of this course: {error}"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
-        raise ValueError(f"{path.name} is no checkpoint of this course (wanted: {CHECKPOINT_FORMAT!r})")
+        raise ValueError(
+            f"{path.name} is no checkpoint of this course (wanted: {CHECKPOINT_FORMAT!r})"
+        )
     saved, wanted = content["model"], _describe(model)
     differences = [
         f"{name}: {saved.get(name)!r} in the file, {wanted[name]!r} in the model"
@@ -204,7 +214,9 @@ def load_checkpoint(path: str | Path, model: VAE) -> History:
     ]
     if differences:
         raise ValueError(f"{path.name} holds another model ({'; '.join(differences)})")
-    broken = [name for name, weight in content["weights"].items() if not torch.isfinite(weight).all()]
+    broken = [
+        name for name, weight in content["weights"].items() if not torch.isfinite(weight).all()
+    ]
     if broken:
         raise ValueError(f"{path.name} holds NaN or infinite weights in {', '.join(broken)}")
     model.load_state_dict(content["weights"])
@@ -235,7 +247,9 @@ def _describe_distribution(distribution: torch.distributions.Distribution) -> st
 
 def _check_settings(epochs, batch_size, learning_rate, kl_warmup, binarise) -> None:
     for name, value, least in (
-        ("epochs", epochs, 0), ("batch_size", batch_size, 1), ("kl_warmup", kl_warmup, 0),
+        ("epochs", epochs, 0),
+        ("batch_size", batch_size, 1),
+        ("kl_warmup", kl_warmup, 0),
     ):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
@@ -243,30 +257,33 @@ def _check_settings(epochs, batch_size, learning_rate, kl_warmup, binarise) -> N
         raise ValueError(f"learning_rate must be positive, got {learning_rate}")
     if binarise not in ("none", "dynamic"):
         raise ValueError(
-            f"binarise must be 'none' or 'dynamic' here, got {binarise!r} ('static' belongs to load_mnist)"
+            f"binarise must be 'none' or 'dynamic' here, got {binarise!r} "
+            "('static' belongs to load_mnist)"
         )
 
 
-def _check_images(images: Tensor, data_dim: int, name: str) -> Tensor:
+def _check_images(images: Tensor, data_dim: int, name: str, unit_interval: bool) -> Tensor:
     if images.dim() != 2 or images.shape[1] != data_dim or not len(images):
         raise ValueError(f"{name} must have shape (N, {data_dim}), got {tuple(images.shape)}")
     if not images.is_floating_point():
-        raise ValueError(f"{name} must be floating point in [0, 1], got {images.dtype}: divide by 255")
+        raise ValueError(f"{name} must be floating point, got {images.dtype}: divide by 255")
+    if unit_interval and not ((images >= 0) & (images <= 1)).all():
+        raise ValueError(f"{name} must lie in [0, 1] to be binarised")
     return images
 
 
-def _record(into: dict, reconstruction: float, kl: float, model: VAE, images: Tensor) -> None:
+def _measure(means: Tensor, model: VAE, images: Tensor) -> tuple[float, float, float, int]:
+    """An epoch's `MEASURES` from the mean of the two ELBO terms."""
+    reconstruction, kl = means.tolist()
     active = int(active_units(posterior_means(model, images))) if len(images) > 1 else 0
-    values = (kl - reconstruction, reconstruction, kl, active)
-    for name, value in zip(MEASURES, values, strict=True):
-        into[name].append(value)
+    return kl - reconstruction, reconstruction, kl, active
 
 
 def _refuse(terms: ElboTerms, epoch: int, step: int, steps: int, history: History) -> None:
     names = [name for name in terms._fields if not torch.isfinite(getattr(terms, name)).all()]
     error = FloatingPointError(
-        f"{' and '.join(names) or 'the loss'} became NaN or infinite in epoch {epoch}, step {step} of "
-        f"{steps}: try a lower learning_rate, or look for NaN in the images"
+        f"{' and '.join(names) or 'the loss'} became NaN or infinite in epoch {epoch}, "
+        f"step {step} of {steps}: try a lower learning_rate, or look for NaN in the images"
     )
     error.history = history
     raise error

@@ -24,7 +24,7 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: ipywidgets.Widget
 
     def picture() -> Figure:
         figure = draw(**{name: control.value for name, control in controls.items()})
-        plt.close(figure)                                   # else the inline backend draws it twice
+        plt.close(figure)  # else the inline backend draws it twice
         return figure
 
     box = ipywidgets.VBox(list(controls.values()))
@@ -44,14 +44,23 @@ def slider(
 ) -> ipywidgets.FloatSlider:
     """A slider with a readable label that redraws as it moves."""
     return ipywidgets.FloatSlider(
-        value=value, min=low, max=high, step=step, description=description,
-        style={"description_width": "initial"}, layout={"width": "420px"},
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=description,
+        style={"description_width": "initial"},
+        layout={"width": "420px"},
     )
 
 
 def int_slider(description: str, value: int, low: int, high: int) -> ipywidgets.IntSlider:
     """The same for whole numbers."""
     return ipywidgets.IntSlider(
-        value=value, min=low, max=high, description=description,
-        style={"description_width": "initial"}, layout={"width": "420px"},
+        value=value,
+        min=low,
+        max=high,
+        description=description,
+        style={"description_width": "initial"},
+        layout={"width": "420px"},
     )

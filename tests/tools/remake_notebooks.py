@@ -42,7 +42,10 @@ def remake(path: Path) -> float:
     notebook = nbformat.read(path, as_version=4)
     start = time.perf_counter()
     nbclient.NotebookClient(
-        notebook, timeout=900, kernel_name="python3", record_timing=False,
+        notebook,
+        timeout=900,
+        kernel_name="python3",
+        record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     seconds = time.perf_counter() - start
@@ -51,7 +54,9 @@ def remake(path: Path) -> float:
 
 
 def main(names: list[str]) -> None:
-    paths = [Path(name).resolve() for name in names] or sorted((ROOT / "notebooks").glob("0*.ipynb"))
+    paths = [Path(name).resolve() for name in names] or sorted(
+        (ROOT / "notebooks").glob("0*.ipynb")
+    )
     for path in paths:
         print(f"{path.stem}: ", end="", flush=True)
         print(f"{remake(path):.0f} s", flush=True)
