@@ -1,6 +1,11 @@
-"""environment.yml and pyproject.toml ask for the same packages with the same bounds."""
+"""environment.yml and pyproject.toml agree, and a notebook finds the kernel that they give."""
 
 import copy
+import json
+import os
+import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -102,3 +107,39 @@ def test_a_missing_name_is_noticed_on_either_side(environment, pyproject, name):
 
     environment["dependencies"].append("left-pad>=1")
     assert disagreements(environment, pyproject) == ["left-pad is missing from pyproject.toml"]
+
+
+FIND_KERNEL = """
+from jupyter_client.kernelspec import KernelSpecManager
+print(KernelSpecManager().get_kernel_spec("python3").display_name)
+"""
+
+
+def kernel_found(user_folder: Path, prefer_environment: str) -> str:
+    """Display name of the kernel `python3` where a user has one of their own."""
+    settings = {"JUPYTER_DATA_DIR": str(user_folder), "JUPYTER_PREFER_ENV_PATH": prefer_environment}
+    command = [sys.executable, "-c", FIND_KERNEL]
+    done = subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_kernel_is_this_environments_beside_a_users_own(tmp_path):
+    folder = tmp_path / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["elsewhere"], "display_name": "a user's own", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    assert kernel_found(tmp_path, prefer_environment="0") == "a user's own"
+    assert kernel_found(tmp_path, prefer_environment="1") != "a user's own"
+
+
+def test_make_prefers_this_environments_kernel():
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"^export JUPYTER_PREFER_ENV_PATH := 1$", makefile, flags=re.MULTILINE)
+
+
+def test_every_notebook_names_that_kernel():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        assert notebook["metadata"]["kernelspec"]["name"] == "python3", path.name

@@ -23,7 +23,8 @@ def spelling(folder: Path) -> str:
 
 
 def test_code_passes_ruff():
-    command = [sys.executable, "-m", "ruff", "check", "--no-cache", *FOLDERS]
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise"]
+    command += FOLDERS
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
