@@ -43,6 +43,7 @@ def main() -> None:
     pictures = all_pictures()
     if not pictures:
         raise SystemExit(f"no cell of a notebook is tagged {TAG}NAME")
+    (ROOT / "figures").mkdir(exist_ok=True)
     for name, data in pictures.items():
         (ROOT / "figures" / name).write_bytes(data)
         print(f"figures/{name}: {len(data) / 1024:.0f} KB")
