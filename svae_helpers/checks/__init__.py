@@ -1,0 +1,33 @@
+"""Checks that name the mistake, one function an exercise; each takes the learner's function.
+
+`checks.log_prob(log_prob)` returns a `CheckResult`: passed, failed (with the mistake's name where
+it has one) or not attempted. `ALL` maps the exercises' names to their checks.
+"""
+
+from collections.abc import Callable
+
+from ._result import CheckResult
+from .nb01 import elbo, log_marginal
+from .nb03 import bernoulli_log_likelihood, gaussian_kl, vae_loss
+from .nb04 import log_prob, slab_responsibility
+from .nb06 import sparse_vae_loss
+from .nb07 import active_count
+from .nb08 import gated_kl
+
+ALL: dict[str, Callable[[Callable], CheckResult]] = {
+    check.__name__: check
+    for check in (
+        log_marginal,
+        elbo,
+        bernoulli_log_likelihood,
+        gaussian_kl,
+        vae_loss,
+        log_prob,
+        slab_responsibility,
+        sparse_vae_loss,
+        active_count,
+        gated_kl,
+    )
+}
+
+__all__ = ["ALL", "CheckResult", *ALL]
