@@ -77,7 +77,8 @@ class SpikeAndSlab(Distribution):
             or a tensor whose shape broadcasts against the components' batch shapes.
 
     Raises:
-        ValueError: if spike_prob leaves [0, 1] or a component is not univariate.
+        ValueError: if spike_prob leaves [0, 1], a component is not univariate, or both are
+            Gaussian and the spike is the wider one.
     """
 
     arg_constraints = {"spike_prob": constraints.unit_interval}
@@ -108,6 +109,8 @@ class SpikeAndSlab(Distribution):
                 f"spike_prob must lie in [0, 1], got {spike_prob}: "
                 "it is the probability that a latent is off"
             )
+        if validate and isinstance(spike, Normal) and isinstance(slab, Normal):
+            _refuse_wide_spike(spike.variance, slab.variance)
         shape = torch.broadcast_shapes(spike.batch_shape, slab.batch_shape, self.spike_prob.shape)
         super().__init__(shape, validate_args=validate_args)
 
@@ -129,7 +132,6 @@ class SpikeAndSlab(Distribution):
             for name, variance in (("spike_var", spike_var), ("slab_var", slab_var)):
                 if not (torch.as_tensor(variance) > 0).all():
                     raise ValueError(f"{name} must be positive, got {variance}")
-            _refuse_wide_spike(_parameter(spike_var), _parameter(slab_var))
         spike = CentredNormal(spike_var, validate_args=validate_args)
         slab = CentredNormal(slab_var, validate_args=validate_args)
         return cls(spike, slab, spike_prob, validate_args=validate_args)
@@ -212,7 +214,6 @@ def gaussian_parameters(
 
     Raises:
         NotImplementedError: for other components, or a mean that is not zero.
-        ValueError: if the spike is wider than the slab.
     """
     variances = []
     for component in (prior.spike, prior.slab):
@@ -226,8 +227,6 @@ def gaussian_parameters(
                 f"and activity with slab_responsibility, for {component}"
             )
         variances.append(component.variance)
-    if prior._validate_args:
-        _refuse_wide_spike(*variances)
     if dtype is not None:
         return prior.spike_prob.to(dtype), variances[0].to(dtype), variances[1].to(dtype)
     return prior.spike_prob, *variances

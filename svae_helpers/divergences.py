@@ -66,7 +66,7 @@ def kl_quadrature(q: Normal, p: SpikeAndSlab, num_nodes: int = 64) -> Tensor:
 
     Raises:
         NotImplementedError: for other posteriors or components; use `kl_monte_carlo`.
-        ValueError: if the spike is wider than the slab, or num_nodes is below 1.
+        ValueError: if num_nodes is below 1.
     """
     if not isinstance(q, Normal):
         raise NotImplementedError(f"kl_quadrature needs a Normal q, got {q}: use kl_monte_carlo")

@@ -86,7 +86,7 @@ class VAE(nn.Module):
     @property
     def prior(self) -> Distribution:
         """p(z) of one latent, on the model's device."""
-        return self._prior() if isinstance(self._prior, nn.Module) else self._prior
+        return _copy(self._prior()) if isinstance(self._prior, nn.Module) else self._prior
 
     @property
     def device(self) -> torch.device:
@@ -155,8 +155,12 @@ def _count_heads(posterior: Callable[..., Distribution]) -> int:
 
 
 def _copy(distribution: Distribution) -> Distribution:
-    """Copy a distribution but not its tensors, so that moving a model moves no one else's prior."""
+    """Copy a distribution but not its tensors, so that moving a model moves no one else's prior.
+
+    The copy does not validate values: `fit` reports a NaN with the epoch and step.
+    """
     new = copy.copy(distribution)
+    new._validate_args = False
     for name, value in vars(new).items():
         if isinstance(value, Distribution):
             vars(new)[name] = _copy(value)

@@ -262,9 +262,9 @@ def article_kl(q, p, num_samples=10, detached=True, mean=True):
     return difference.mean() if mean else difference.mean(dim=0).sum()
 
 
-def batch_of(rows, mu=0.8, log_sigma=math.log(0.5)):
+def batch_of(rows, mu=0.8, sigma=0.5):
     mus = torch.full((rows, 4), mu, requires_grad=True)
-    return mus, Normal(mus, torch.full((rows, 4), math.exp(log_sigma)))
+    return mus, Normal(mus, torch.full((rows, 4), sigma))
 
 
 def test_detached_samples_leave_no_gradient_in_expectation():
