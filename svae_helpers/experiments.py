@@ -1,7 +1,6 @@
 """The runs behind notebook 07: `python -m svae_helpers.experiments` makes figures/sweep.csv.
 
-One `Setting` is one training; `run` turns it into one row of numbers; `sweep` adds to a CSV file
-the rows that are not in it yet.
+A `Setting` is one training, `run` turns it into a row, `sweep` adds the rows that a file lacks.
 """
 
 import argparse
@@ -13,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -21,18 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
+from . import metrics
 from .data import binarise_images, load_mnist
 from .distributions import SpikeAndSlab
 from .divergences import kl_monte_carlo
-from .metrics import (
-    active_units,
-    expected_slab_count,
-    hoyer_gaussian_reference,
-    hoyer_prior_reference,
-    hoyer_sparsity,
-    prior_slab_count,
-    slab_count,
-)
 from .models import VAE
 from .objectives import importance_weighted_bound
 from .training import evaluate, fit, seed_everything
@@ -40,8 +31,13 @@ from .training import evaluate, fit, seed_everything
 SPIKE_VAR = 0.05
 COUNTING_PROB = 0.8  # a dense model's latents are counted with this spike_prob's crossover
 BATCH_SIZE = 128
-BOUND_SAMPLES, BOUND_IMAGES = 200, 500  # importance-weighted log p(x)
+BOUND_SAMPLES = 200  # of the importance-weighted log p(x)
 NUM_GENERATED = 1_000  # images judged by the classifier
+ALLOWED = {
+    "gradient": ("pathwise", "detached", "none"),
+    "reduction": ("sum", "mean"),
+    "pixels": ("grey", "binary"),
+}
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[1] / "figures" / "sweep.csv"
 
 
@@ -52,8 +48,7 @@ class Setting:
     Attributes:
         spike_prob: probability that a latent is off; 0 is the dense prior N(0, I).
         latent_dim: D.
-        gradient: "pathwise" trains with `kl_monte_carlo`, "detached" with `kl_detached`, "none"
-            without a KL.
+        gradient: of the KL: `kl_monte_carlo`'s "pathwise", `kl_detached`'s, or "none" at all.
         reduction: "sum" over latents; "mean" over latents and batch, that is a weight of 1/(B·D).
         pixels: "grey", or "binary" (drawn afresh in each batch; the test images drawn once).
     """
@@ -67,53 +62,32 @@ class Setting:
     epochs: int = 20
 
     def __post_init__(self):
-        for name, allowed in (
-            ("gradient", ("pathwise", "detached", "none")),
-            ("reduction", ("sum", "mean")),
-            ("pixels", ("grey", "binary")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+        for name, values in ALLOWED.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} must be one of {values}, got {getattr(self, name)!r}")
         if not 0 <= self.spike_prob < 1:
             raise ValueError(f"spike_prob must lie in [0, 1), got {self.spike_prob}")
 
     @property
     def beta(self) -> float:
         """Weight of a KL summed over latents, beside a reconstruction averaged over images."""
-        if self.gradient == "none":
-            return 0.0
-        return 1.0 if self.reduction == "sum" else 1 / (BATCH_SIZE * self.latent_dim)
+        weight = 1.0 if self.reduction == "sum" else 1 / (BATCH_SIZE * self.latent_dim)
+        return weight if self.gradient != "none" else 0.0
 
     @property
     def prior(self) -> Distribution:
         """p(z) of one latent."""
-        if self.spike_prob == 0:
-            return Normal(0.0, 1.0)
-        return SpikeAndSlab.gaussian(self.spike_prob, SPIKE_VAR)
+        sparse = self.spike_prob > 0
+        return SpikeAndSlab.gaussian(self.spike_prob, SPIKE_VAR) if sparse else Normal(0.0, 1.0)
 
 
-MEASURES = [
-    "elbo",
-    "reconstruction",
-    "kl",
-    "log_px",
-    "count",
-    "count_prior",
-    "drawn_count",
-    "expected_count",
-    "expected_count_prior",
-    "active_units",
-    "mutual_information",
-    "kl_aggregate",
-    "latent_information",
-    "kl_marginals",
-    "hoyer",
-    "hoyer_gaussian",
-    "hoyer_prior",
-    "confidence",
-    "class_entropy",
-]
-COLUMNS = [field.name for field in fields(Setting)] + MEASURES
+MEASURES = (
+    "elbo", "reconstruction", "kl", "log_px",
+    "count", "count_prior", "drawn_count", "expected_count", "expected_count_prior", "active_units",
+    "mutual_information", "kl_aggregate", "latent_information", "kl_marginals",
+    "hoyer", "hoyer_gaussian", "hoyer_prior", "confidence", "class_entropy",
+)  # fmt: skip
+COLUMNS = [*(field.name for field in fields(Setting)), *MEASURES]
 
 
 def kl_detached(q: Distribution, p: Distribution, num_samples: int = 10) -> Tensor:
@@ -124,38 +98,25 @@ def kl_detached(q: Distribution, p: Distribution, num_samples: int = 10) -> Tens
 
 def full_grid(seeds: Sequence[int] = (0, 1, 2), epochs: int = 20) -> list[Setting]:
     """Every training behind notebook 07, each once, seed by seed."""
-    grid = []
-    for seed in seeds:
-        faults = itertools.product(("pathwise", "detached"), ("sum", "mean"))
-        grid += [Setting(gradient=g, reduction=r, seed=seed, epochs=epochs) for g, r in faults]
-        grid += [Setting(gradient="none", seed=seed, epochs=epochs)]
-        for spike_prob, latent_dim in itertools.product((0.0, 0.5, 0.8, 0.9), (10, 20, 50)):
-            grid += [Setting(spike_prob, latent_dim, seed=seed, epochs=epochs)]
-        for spike_prob in (0.0, 0.5, 0.8, 0.9):
-            grid += [Setting(spike_prob, pixels="binary", seed=seed, epochs=epochs)]
+    grid, priors = [], (0.0, 0.5, 0.8, 0.9)
+    for common in ({"seed": seed, "epochs": epochs} for seed in seeds):
+        for gradient, reduction in itertools.product(("pathwise", "detached"), ("sum", "mean")):
+            grid.append(Setting(gradient=gradient, reduction=reduction, **common))
+        grid.append(Setting(gradient="none", **common))
+        grid += [Setting(p, d, **common) for p, d in itertools.product(priors, (10, 20, 50))]
+        grid += [Setting(p, pixels="binary", **common) for p in priors]
     return list(dict.fromkeys(grid))
 
 
 def train_setting(setting: Setting, images: Tensor) -> VAE:
-    """Train one setting's model from its seed.
-
-    Raises:
-        KeyboardInterrupt: if training is interrupted; a half-trained model is no result.
-    """
+    """Train one setting's model from its seed; a half-trained one (KeyboardInterrupt) is none."""
     seed_everything(setting.seed)
     model = VAE(setting.latent_dim, prior=setting.prior)
-    history = fit(
-        model,
-        images,
-        epochs=setting.epochs,
-        batch_size=BATCH_SIZE,
-        kl=kl_detached if setting.gradient == "detached" else kl_monte_carlo,
-        beta=setting.beta,
-        binarise="dynamic" if setting.pixels == "binary" else "none",
-        seed=setting.seed,
-        device="cpu",
-        progress=False,
-    )
+    kl = kl_detached if setting.gradient == "detached" else kl_monte_carlo
+    binarise = "dynamic" if setting.pixels == "binary" else "none"
+    options = {"beta": setting.beta, "binarise": binarise, "seed": setting.seed}
+    options |= {"batch_size": BATCH_SIZE, "device": "cpu", "progress": False}
+    history = fit(model, images, setting.epochs, kl=kl, **options)
     if history.interrupted:
         raise KeyboardInterrupt
     return model
@@ -164,35 +125,46 @@ def train_setting(setting: Setting, images: Tensor) -> VAE:
 @torch.no_grad()
 def measure(model: VAE, setting: Setting, images: Tensor) -> dict[str, float]:
     """Measure a trained model on test images (N, 784): `MEASURES`, in nats per image or latents."""
+    classifier = train_classifier()  # first: it sets a seed of its own
     seed_everything(setting.seed)
     terms = evaluate(model, images, kl_divergence)
     q = model.encode(images)
     reference = SpikeAndSlab.gaussian(setting.spike_prob or COUNTING_PROB, SPIKE_VAR)
-    dense = setting.spike_prob == 0
-    of_prior = slab_count(model.sample_prior(100_000), reference).float().mean()
-    live = int(active_units(q.mean))
+    own_count = metrics.slab_count(model.sample_prior(100_000), reference).float().mean()
+    if setting.spike_prob:
+        own_count = metrics.prior_slab_count(reference, setting.latent_dim)
+        own_expected = (1 - setting.spike_prob) * setting.latent_dim
+    else:  # what N(0, I) gives under the sparse prior's definitions
+        standard = Normal(torch.zeros(1, setting.latent_dim), torch.ones(1, setting.latent_dim))
+        own_expected = metrics.expected_slab_count(standard, reference).mean()
+    live = int(metrics.active_units(q.mean))
     information, aggregate = elbo_surgery(q, model.prior)
     latent_information, marginals = latent_surgery(q, model.prior)
-    confidence, class_entropy = judge(train_classifier(), model.sample(NUM_GENERATED))
+    confidence, class_entropy = judge(classifier, model.sample(NUM_GENERATED))
+    log_px = ""
+    if setting.pixels == "binary":  # grey pixels have no likelihood
+        batches = images[:500].split(50)
+        bounds = [importance_weighted_bound(model, x, BOUND_SAMPLES) for x in batches]
+        log_px = torch.cat(bounds).mean()
     few = live < 2  # Hoyer's measure needs two
     return {
         "elbo": terms.elbo.mean(),
         "reconstruction": terms.reconstruction.mean(),
         "kl": terms.kl.mean(),
-        "log_px": _log_px(model, images) if setting.pixels == "binary" else "",
-        "count": slab_count(q.mean, reference).float().mean(),
-        "count_prior": of_prior if dense else prior_slab_count(reference, setting.latent_dim),
-        "drawn_count": slab_count(q.sample(), reference).float().mean(),
-        "expected_count": expected_slab_count(q, reference).mean(),
-        "expected_count_prior": _expected_count_of_prior(setting, reference),
+        "log_px": log_px,
+        "count": metrics.slab_count(q.mean, reference).float().mean(),
+        "count_prior": own_count,
+        "drawn_count": metrics.slab_count(q.sample(), reference).float().mean(),
+        "expected_count": metrics.expected_slab_count(q, reference).mean(),
+        "expected_count_prior": own_expected,
         "active_units": live,
         "mutual_information": information,
         "kl_aggregate": aggregate,
         "latent_information": latent_information,
         "kl_marginals": marginals,
-        "hoyer": 0.0 if few else hoyer_sparsity(q.mean),
-        "hoyer_gaussian": 0.0 if few else hoyer_gaussian_reference(live),
-        "hoyer_prior": 0.0 if few else hoyer_prior_reference(model.prior, live),
+        "hoyer": 0.0 if few else metrics.hoyer_sparsity(q.mean),
+        "hoyer_gaussian": 0.0 if few else metrics.hoyer_gaussian_reference(live),
+        "hoyer_prior": 0.0 if few else metrics.hoyer_prior_reference(model.prior, live),
         "confidence": confidence,
         "class_entropy": class_entropy,
     }
@@ -217,13 +189,9 @@ def run(setting: Setting) -> dict[str, str]:
 def elbo_surgery(q: Normal, prior: Distribution, num_samples: int = 10) -> tuple[float, float]:
     """Split the mean KL into mutual information and KL(aggregate ‖ prior) (Eq. 7.1).
 
-    The aggregate is the mixture of the N posteriors given, so the information is that between z
-    and which of the N images it codes: exact for these N, at most log N, and for all digits too
-    small (and the other part too large) once it comes near log N.
-
-    Args:
-        q: posterior of batch shape (N, D).
-        num_samples: draws per image of the Monte Carlo estimate.
+    The aggregate is the mixture of the N posteriors of q, batch shape (N, D), so the information
+    is that between z and which of these N images it codes: at most log N. Once it comes near that,
+    it is too small for all digits, and the other part too large.
 
     Returns:
         (mutual information, KL of the aggregate), in nats; they add up to the mean KL.
@@ -243,9 +211,7 @@ def elbo_surgery(q: Normal, prior: Distribution, num_samples: int = 10) -> tuple
 
 @torch.no_grad()
 def latent_surgery(q: Normal, prior: Distribution, num_samples: int = 2) -> tuple[float, float]:
-    """The same split latent by latent, summed over latents (Eq. 7.3).
-
-    One latent holds far less than log N nats, so here the ceiling is out of reach.
+    """The same split latent by latent, summed, where log N is out of reach (Eq. 7.3).
 
     Returns:
         (Σ_d information between z_d and the image, Σ_d KL(q(z_d) ‖ p(z_d))), in nats.
@@ -261,22 +227,16 @@ def latent_surgery(q: Normal, prior: Distribution, num_samples: int = 2) -> tupl
 
 
 @cache
-def train_classifier(epochs: int = 15) -> nn.Module:
-    """Train a small convolutional classifier on the 4,000 labelled digits, from seed 0."""
+def train_classifier() -> nn.Module:
+    """Train a small convolutional classifier on the 4,000 labelled digits: seed 0, 15 epochs."""
     images, labels = load_mnist()[0]
     seed_everything(0)
-    classifier = nn.Sequential(
-        nn.Unflatten(-1, (1, 28, 28)),
-        nn.Conv2d(1, 16, kernel_size=5, stride=2),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, kernel_size=3, stride=2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(32 * 5 * 5, 10),
-    )
+    first, second = nn.Conv2d(1, 16, 5, stride=2), nn.Conv2d(16, 32, 3, stride=2)
+    layers = [nn.Unflatten(-1, (1, 28, 28)), first, nn.ReLU(), second, nn.ReLU(), nn.Flatten()]
+    classifier = nn.Sequential(*layers, nn.Linear(32 * 5 * 5, 10))
     optimiser = torch.optim.Adam(classifier.parameters(), lr=2e-3)
     with torch.enable_grad():
-        for _ in range(epochs):
+        for _ in range(15):
             for chosen in torch.randperm(len(images)).split(BATCH_SIZE):
                 loss = F.cross_entropy(classifier(images[chosen]), labels[chosen])
                 optimiser.zero_grad()
@@ -299,10 +259,7 @@ def judge(classifier: nn.Module, images: Tensor) -> tuple[float, float]:
 
 
 def sweep(settings: Sequence[Setting], path: str | Path, say: Callable[[str], None] = print) -> int:
-    """Run the settings that a CSV file lacks; each row is on the disk before the next run starts.
-
-    Returns:
-        How many were run.
+    """Run the settings that a CSV file lacks, a row on the disk before the next; returns how many.
 
     Raises:
         ValueError: if the file holds something else than rows of this sweep.
@@ -322,30 +279,23 @@ def sweep(settings: Sequence[Setting], path: str | Path, say: Callable[[str], No
 
 
 def read_rows(path: str | Path, mend: bool = False) -> list[dict[str, str]]:
-    """Rows of a sweep's CSV file as text; none if there is no file.
-
-    Args:
-        mend: also cut a last line off that an interrupt left half written.
+    """Rows of a sweep's CSV file as text; `mend` cuts off a last line that is half written.
 
     Raises:
         ValueError: if the columns are not this sweep's, or a line is damaged.
     """
     path = Path(path)
-    if not path.exists():
-        return []
-    text = path.read_bytes().decode("utf-8", errors="replace")
-    whole = text[: text.rfind("\n") + 1]
-    if mend and whole != text:
-        with path.open("r+b") as file:
-            file.truncate(len(whole.encode("utf-8")))
-    header, *lines = list(csv.reader(whole.splitlines())) or [COLUMNS]
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if mend and whole != content:
+        os.truncate(path, len(whole))
+    header, *lines = list(csv.reader(whole.decode("utf-8").splitlines())) or [COLUMNS]
     if header != COLUMNS:
         raise ValueError(f"{path.name} has other columns than this sweep: move it away first")
     for number, line in enumerate(lines, 2):
         if len(line) != len(COLUMNS):
-            raise ValueError(
-                f"{path.name}, line {number}: wanted {len(COLUMNS)} values, got {len(line)}"
-            )
+            wanted = f"wanted {len(COLUMNS)} values, got {len(line)}"
+            raise ValueError(f"{path.name}, line {number}: {wanted}")
     return [dict(zip(COLUMNS, line, strict=True)) for line in lines]
 
 
@@ -372,33 +322,17 @@ def _images(pixels: str) -> tuple[Tensor, Tensor]:
     return train.images, binarise_images(test.images, torch.Generator().manual_seed(0))
 
 
-def _log_px(model: VAE, images: Tensor) -> Tensor:
-    batches = images[:BOUND_IMAGES].split(50)
-    return torch.cat([importance_weighted_bound(model, x, BOUND_SAMPLES) for x in batches]).mean()
-
-
-def _expected_count_of_prior(setting: Setting, reference: SpikeAndSlab) -> float:
-    """E_p[Σ_d P(slab | z_d)]: (1 − spike_prob)·D under the sparse prior itself."""
-    if setting.spike_prob > 0:
-        return (1 - setting.spike_prob) * setting.latent_dim
-    standard = Normal(torch.zeros(1, setting.latent_dim), torch.ones(1, setting.latent_dim))
-    return float(expected_slab_count(standard, reference))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Run the sweep behind notebook 07.")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help="the CSV file")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
     parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args(arguments)
-    if options.seeds < 1 or options.epochs < 1:
+    if min(options.seeds, options.epochs) < 1:
         parser.error("--seeds and --epochs must be at least 1")
     try:
-        sweep(
-            full_grid(range(options.seeds), options.epochs),
-            options.output,
-            say=lambda line: print(line, flush=True),
-        )
+        say = partial(print, flush=True)
+        sweep(full_grid(range(options.seeds), options.epochs), options.output, say)
     except KeyboardInterrupt:
         sys.exit("Interrupted: finished runs are kept; the same command goes on from here.")
     except (ValueError, OSError, FloatingPointError) as error:
