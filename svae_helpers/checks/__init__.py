@@ -8,10 +8,12 @@ from collections.abc import Callable
 
 from ._result import CheckResult
 from .nb01 import elbo, log_marginal
+from .nb02 import gradient_estimate, reparameterise
 from .nb03 import bernoulli_log_likelihood, gaussian_kl, vae_loss
-from .nb04 import log_prob, slab_responsibility
+from .nb04 import log_prob, sample, slab_responsibility
+from .nb05 import monte_carlo_kl
 from .nb06 import sparse_vae_loss
-from .nb07 import active_count
+from .nb07 import active_count, find_the_bug
 from .nb08 import gated_kl
 
 ALL: dict[str, Callable[[Callable], CheckResult]] = {
@@ -19,13 +21,18 @@ ALL: dict[str, Callable[[Callable], CheckResult]] = {
     for check in (
         log_marginal,
         elbo,
+        reparameterise,
+        gradient_estimate,
         bernoulli_log_likelihood,
         gaussian_kl,
         vae_loss,
         log_prob,
+        sample,
         slab_responsibility,
+        monte_carlo_kl,
         sparse_vae_loss,
         active_count,
+        find_the_bug,
         gated_kl,
     )
 }

@@ -36,7 +36,9 @@ def _code_of(answer: object) -> CodeType | None:
     answer = inspect.unwrap(answer) if callable(answer) else answer
     answer = getattr(answer, "__func__", answer)
     if not hasattr(answer, "__code__"):
-        call = getattr(type(answer), "forward", None) or getattr(type(answer), "__call__", None)
+        call = getattr(type(answer), "forward", None) or inspect.getattr_static(
+            type(answer), "__call__", None
+        )
         answer = getattr(call, "__func__", call)
     return getattr(answer, "__code__", None)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from ._exact import Case, Evidence, Exercise, Misconception
+from ._random import Caller, Findings, RandomExercise, RandomMisconception
 from ._result import CheckResult
+from ._statistics import correlation, independence_p, ks_p, mean_p
 
 
 def log_normal(z: Tensor, variance: float) -> Tensor:
@@ -346,3 +349,266 @@ def slab_responsibility(answer: Callable) -> CheckResult:
         answer: the learner's function; the slab's variance is 1.
     """
     return SLAB_RESPONSIBILITY.check(answer)
+
+
+SETTINGS = ((0.8, 0.05), (0.63, 0.31), (0.5, 0.7), (0.92, 0.01))
+CALLS, ROWS, LATENTS = 10, 240, 8
+
+
+def _cdf(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
+    spike = torch.special.ndtr(z / math.sqrt(spike_var))
+    return spike_prob * spike + (1 - spike_prob) * torch.special.ndtr(z)
+
+
+def _probe_sample(call: Caller, findings: Findings, g: Generator) -> None:
+    for shape in ((1,), (7,), (1, 1), (5, 1), (1, 6), (2, 3, 4)):
+        call((shape, 0.7, 0.2), shape)
+    signed, sizes, looks = [], [], []
+    for k, (p, v) in enumerate(SETTINGS):
+        draws = [call(((ROWS, LATENTS), p, v), (ROWS, LATENTS))[0] for _ in range(CALLS)]
+        z = torch.stack(draws).detach().double()  # (calls, rows, latents)
+        findings.repeats |= bool((z[0] - z[1]).abs().max() < 1e-6)
+        u = _cdf(z, p, v)
+        at = f"with spike_prob = {p}, spike_var = {v}"
+        text = f"{at} the draws do not follow the mixture's distribution function"
+        findings.test(f"shape {k}", ks_p(u), text)
+        variance = p * v + 1 - p
+        text = f"{at} the draws' variance is {float(z.var()):.3g}, and {variance:.3g} is right"
+        if k < 3:  # at spike_prob .92 the skewness of z² asks for more draws than these
+            findings.test(f"variance {k}", mean_p(z.square().flatten() - variance), text)
+        findings.feature(f"mean {k}", float(z.mean() / (z.std() + 1e-9)))
+        findings.feature(f"log sd {k}", math.log(float(z.std()) + 1e-3))
+        far = z.abs() > 2.5 * math.sqrt(v)
+        findings.feature(f"far {k}", 4 * float(far.double().mean()))
+        findings.feature(f"near {k}", 4 * float((z.abs() < 0.3 * math.sqrt(v)).double().mean()))
+        findings.feature(f"zero {k}", float((z == 0).double().mean()))
+        looks.append(z)
+        # Both are uniform where z is right; the second one knows the component, not the sign.
+        signed.append((u - 0.5) * math.sqrt(12))
+        sizes.append((2 * _cdf(z.abs(), p, v) - 1.5) * math.sqrt(12))
+    for kind, parts in (("draw", signed), ("size", sizes)):
+        w = torch.stack(parts)
+        latents, images = (w[..., 0::2], w[..., 1::2]), (w[:, :, 0::2], w[:, :, 1::2])
+        text = f"one latent's {kind} tells the {kind} of another in the same row"
+        findings.test(f"latents {kind}", independence_p(*latents), text)
+        text = f"one row's {kind} tells the {kind} of another"
+        findings.test(f"images {kind}", independence_p(*images), text)
+    _describe(torch.stack(looks), findings)
+
+
+def _describe(z: Tensor, findings: Findings) -> None:
+    """Note what tells shared components and shared noise apart; z: (settings, calls, rows, D)."""
+    size = (z.abs() + 1e-3).log()
+    size = (size - size.mean(dim=(1, 2, 3), keepdim=True)) / (size.std(dim=(1, 2, 3)).max() + 1e-9)
+    for kind, w in (("sign", z.sign()), ("size", size)):
+        findings.feature(f"latents {kind}", correlation(w[..., 0::2], w[..., 1::2]))
+        findings.feature(f"rows {kind}", correlation(w[:, :, 0::2], w[:, :, 1::2]))
+    centred = z - z.mean(dim=(2, 3), keepdim=True)
+    variance = centred.square().mean(dim=(2, 3))  # (settings, calls)
+    kurtosis = centred.pow(4).mean(dim=(2, 3)) / variance.square().clamp(min=1e-18)
+    widths = (variance.amin(dim=1) / variance.amax(dim=1).clamp(min=1e-18)).sqrt()
+    # One Gaussian in each call, and not always the same one.
+    by_call = bool((kurtosis[[0, 3]] < 3.8).all()) and bool((widths < 0.9).any())
+    findings.feature("one Gaussian a call", 3.0 * by_call)
+    findings.feature("constant in a call", 3.0 * float(bool((variance < 1e-12).all())))
+
+
+def _draws(
+    spike: Callable = lambda shape, p: torch.rand(shape) < p,
+    noise: Callable = torch.randn,
+    width: Callable = math.sqrt,
+) -> Callable:
+    """Build a sampler from who is in the spike, what noise, and how wide the spike is."""
+    return lambda shape, p, v: noise(shape) * torch.where(spike(shape, p), width(v), 1.0)
+
+
+def _uniform(shape: tuple) -> Tensor:
+    return (2 * torch.rand(shape) - 1) * math.sqrt(3)
+
+
+def _numpy_sample(shape: tuple, p: float, v: float) -> Tensor:
+    on = np.random.rand(*shape) >= p
+    return torch.from_numpy(np.random.randn(*shape) * np.where(on, 1.0, v**0.5)).float()
+
+
+def _mixed_sample(shape: tuple, p: float, v: float) -> Tensor:
+    on = torch.from_numpy(np.random.rand(*shape) >= p)
+    return torch.randn(shape) * torch.where(on, 1.0, v**0.5)
+
+
+def _seeded_sample(shape: tuple, p: float, v: float) -> Tensor:
+    g = torch.Generator().manual_seed(0)
+    spike = torch.rand(shape, generator=g) < p
+    return torch.randn(shape, generator=g) * torch.where(spike, v**0.5, 1.0)
+
+
+def _reference_sample(shape: tuple, spike_prob: float, spike_var: float) -> Tensor:
+    weights = torch.tensor([spike_prob, 1 - spike_prob])
+    widths = torch.tensor([math.sqrt(spike_var), 1.0])
+    components = torch.distributions.Normal(torch.zeros(2), widths)
+    choice = torch.distributions.Categorical(weights)
+    return torch.distributions.MixtureSameFamily(choice, components).sample(shape)
+
+
+def _shared(f: Findings, this: str, other: str, kind: str, level: float) -> bool:
+    return f.get(f"{this} {kind}") > level and abs(f.get(f"{other} {kind}")) < 0.6 * level
+
+
+SAMPLE = RandomExercise(
+    name="sample",
+    number="4.2",
+    parameters=("shape", "spike_prob", "spike_var"),
+    reference=_reference_sample,
+    probe=_probe_sample,
+    misconceptions=(
+        RandomMisconception(
+            "fixed seed",
+            _seeded_sample,
+            "Two calls give the same draw: a seed is set inside the function. The caller sets it.",
+            symptom=lambda f: f.repeats and f.get("log sd 0") > -4,
+        ),
+        RandomMisconception(
+            "NumPy's generator",
+            (_numpy_sample, _mixed_sample),
+            "The draws come from NumPy's generator.",
+            symptom=lambda f: f.uses_numpy,
+        ),
+        RandomMisconception(
+            "one component for the whole call",
+            _draws(spike=lambda shape, p: torch.rand(()) < p),
+            "Every latent of a call comes from the same component. Each latent draws its own.",
+            symptom=lambda f: f.get("one Gaussian a call") > 1 and f.get("constant in a call") < 1,
+        ),
+        RandomMisconception(
+            "one component per vector",
+            _draws(spike=lambda shape, p: (torch.rand(*shape[:-1], 1) < p).expand(shape)),
+            "All latents of a vector come from the same component. Each latent draws its own: the "
+            "prior is a product of mixtures.",
+            symptom=lambda f: (
+                _shared(f, "latents", "rows", "size", 0.06) and f.get("latents sign") < 0.3
+            ),
+        ),
+        RandomMisconception(
+            "one component per latent for all rows",
+            _draws(spike=lambda shape, p: (torch.rand(shape[-1]) < p).expand(shape)),
+            "All rows use the same components. Each latent of each row draws its own.",
+            symptom=lambda f: f.get("rows size") > 0.06 and f.get("rows sign") < 0.3,
+        ),
+        RandomMisconception(
+            "noise shared between rows",
+            (
+                lambda shape, p, v: _draws()((shape[-1],), p, v).expand(shape),
+                _draws(noise=lambda shape: torch.randn(shape[-1]).expand(shape)),
+            ),
+            "All rows share their noise; each element of the shape is a draw of its own.",
+            symptom=lambda f: _shared(f, "rows", "latents", "sign", 0.6),
+        ),
+        RandomMisconception(
+            "noise shared between latents",
+            (
+                lambda shape, p, v: _draws()((*shape[:-1], 1), p, v).expand(shape),
+                _draws(noise=lambda shape: torch.randn(*shape[:-1], 1).expand(shape)),
+            ),
+            "All latents of a row share their noise; each element of the shape is a draw of its "
+            "own.",
+            symptom=lambda f: _shared(f, "latents", "rows", "sign", 0.6),
+        ),
+        RandomMisconception(
+            "one draw for everything",
+            lambda shape, p, v: _draws()((1,), p, v).expand(shape),
+            "Every element is the same number; each is a draw of its own.",
+            symptom=lambda f: f.get("constant in a call") > 1 and not f.repeats,
+        ),
+        RandomMisconception(
+            "spike and slab swapped",
+            _draws(spike=lambda shape, p: torch.rand(shape) >= p),
+            SWAPPED,
+        ),
+        RandomMisconception(
+            "spike_var used as a standard deviation",
+            _draws(width=lambda v: v),
+            VARIANCE,
+        ),
+        RandomMisconception(
+            "root taken twice",
+            _draws(width=lambda v: v**0.25),
+            "You take the root of the spike's width twice: σ = √spike_var.",
+        ),
+        RandomMisconception(
+            "average of spike and slab",
+            lambda shape, p, v: p * v**0.5 * torch.randn(shape) + (1 - p) * torch.randn(shape),
+            "You add weighted draws of both components. A mixture picks one of them.",
+        ),
+        RandomMisconception(
+            "moment-matched Gaussian",
+            lambda shape, p, v: (p * v + 1 - p) ** 0.5 * torch.randn(shape),
+            "That is one Gaussian with the mixture's variance. A mixture picks a component for "
+            "each latent.",
+        ),
+        RandomMisconception(
+            "slab added to the spike",
+            lambda shape, p, v: (
+                v**0.5 * torch.randn(shape) + (torch.rand(shape) >= p) * torch.randn(shape)
+            ),
+            "A latent that is on gets spike plus slab. It is drawn from the slab alone.",
+        ),
+        RandomMisconception(
+            "spike of width 0",
+            lambda shape, p, v: (torch.rand(shape) >= p) * torch.randn(shape),
+            "Latents that are off are exactly 0. The spike has a width: √spike_var.",
+        ),
+        RandomMisconception(
+            "slab of width 0",
+            lambda shape, p, v: (torch.rand(shape) < p) * v**0.5 * torch.randn(shape),
+            "Latents that are on are exactly 0. They come from the slab, N(0, 1).",
+        ),
+        RandomMisconception(
+            "spike only",
+            lambda shape, p, v: v**0.5 * torch.randn(shape),
+            "Every draw comes from the spike.",
+        ),
+        RandomMisconception(
+            "slab only",
+            lambda shape, p, v: torch.randn(shape),
+            "Every draw comes from the slab.",
+        ),
+        RandomMisconception(
+            "uniform noise",
+            (
+                _draws(noise=_uniform),
+                _draws(noise=torch.rand),
+                _draws(noise=lambda shape: 2 * torch.rand(shape) - 1),
+            ),
+            "The noise is uniform (`rand`); spike and slab are Gaussian (`randn`).",
+        ),
+        RandomMisconception(
+            "spike_prob ignored",
+            _draws(spike=lambda shape, p: torch.rand(shape) < 0.5),
+            "Half of the latents are off whatever `spike_prob` says.",
+        ),
+        RandomMisconception(
+            "component drawn with randn",
+            (_draws(spike=lambda shape, p: torch.randn(shape) < p),),
+            "You compare a normal draw with `spike_prob`; a probability is compared with a "
+            "uniform one (`torch.rand`).",
+        ),
+        RandomMisconception(
+            "sign lost",
+            lambda shape, p, v: _draws()(shape, p, v).abs(),
+            "All draws are positive.",
+        ),
+    ),
+)
+
+
+def sample(answer: Callable) -> CheckResult:
+    """Check exercise 4.2: `(shape, spike_prob, spike_var) -> z`, independent prior draws.
+
+    Four priors, 19,200 draws each: Kolmogorov–Smirnov against the exact distribution function,
+    a z-test of the variance, and the correlation of neighbours (with and without their sign) along
+    both axes. False alarms: below 1e-6 a check (`_statistics`).
+
+    Args:
+        answer: the learner's function of a tuple and two Python numbers; slab variance 1.
+    """
+    return SAMPLE.check(answer)
