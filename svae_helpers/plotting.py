@@ -10,6 +10,7 @@ import torch
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 # One look for one thing in every notebook: a colour-blind-safe hue (Okabe & Ito) and a second cue.
@@ -119,6 +120,7 @@ def plot_curves(
         epochs = range(1, len(values) + 1)
         ax.plot(epochs, values, label=label, markevery=max(1, len(values) // 8), **style)
     ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return ax
 
@@ -150,6 +152,7 @@ def plot_counts(
     for name, value in references.items():
         label = f"{name} prior: {value:.1f}"
         ax.axvline(value, color=STYLES[name]["color"], linestyle=":", label=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(
         xlabel="latents past the crossover", ylabel="share of images", xlim=(-0.5, latents + 0.5)
     )

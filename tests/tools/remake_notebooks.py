@@ -32,9 +32,17 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 output.data.pop(WIDGET_VIEW, None)
                 if not any(str(value).strip() for value in output.data.values()):
                     continue
+            if kept and is_same_stream(kept[-1], output):
+                kept[-1].text += output.text
+                continue
             kept.append(output)
         cell.outputs = kept
     return notebook
+
+
+def is_same_stream(first: nbformat.NotebookNode, second: nbformat.NotebookNode) -> bool:
+    """Whether a busy machine cut one printed text in two."""
+    return first.output_type == second.output_type == "stream" and first.name == second.name
 
 
 def remake(path: Path) -> float:
