@@ -131,7 +131,8 @@ def plot_density(prior, ax: Axes, limit: float = 3.0, label: str = "", **style) 
     with torch.no_grad():
         density = prior.log_prob(z).exp()
     ax.plot(z, density, label=label or None, **style)
-    ax.set(xlabel="latent value z", ylabel="density p(z)", xlim=(-limit, limit), ylim=(0, None))
+    ax.set(xlabel="latent value z", ylabel="density p(z)", xlim=(-limit, limit))
+    ax.set_ylim(bottom=0, auto=True)
     return ax
 
 

@@ -1,10 +1,11 @@
 """Thin ipywidgets shells: sliders that redraw a picture made by a plain function."""
 
+import io
 from collections.abc import Callable
 
 import ipywidgets
 import matplotlib.pyplot as plt
-from IPython.display import display
+from IPython.display import Image, display
 from matplotlib.figure import Figure
 
 STILL_NOTE = "The sliders for this picture appear when the cell runs in JupyterLab."
@@ -22,10 +23,12 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: ipywidgets.Widget
     """
     metadata = {"image/png": {"alt": alt}}
 
-    def picture() -> Figure:
+    def picture() -> Image:
         figure = draw(**{name: control.value for name, control in controls.items()})
-        plt.close(figure)  # else the inline backend draws it twice
-        return figure
+        plt.close(figure)  # else the inline backend draws it a second time
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        return Image(file.getvalue(), format="png")
 
     box = ipywidgets.VBox(list(controls.values()))
     bundle = {**box._repr_mimebundle_(), "text/plain": STILL_NOTE}
