@@ -7,7 +7,6 @@ features, measured by the same probe, lie nearest.
 
 from __future__ import annotations
 
-import functools
 import math
 import random
 from collections.abc import Callable
@@ -22,6 +21,10 @@ from ._exact import refuse_early
 from ._learner import Learner, Problem, laboratory
 from ._result import FAILED, PASSED, CheckResult, verdict
 from ._statistics import FAMILY
+
+
+class Unlike(Exception):
+    """A catalogued mistake that differs from the learner's answer: no need to measure the rest."""
 
 
 class Stop(Exception):
@@ -40,6 +43,7 @@ class Findings:
         faults: what needs no statistics, such as a gradient that is exactly known.
         features: value and tolerance by name; two functions that agree in all look the same.
         repeats: whether two calls gave the same draw.
+        against: the learner's findings, while a catalogued mistake is measured.
     """
 
     tests: dict[str, tuple[float, str]] = field(default_factory=dict)
@@ -50,6 +54,7 @@ class Findings:
     changed: str | None = None
     uses_numpy: bool = False
     uses_torch: bool = False
+    against: Findings | None = None
 
     def test(self, name: str, p: float, text: str) -> None:
         """Note a p-value; `text` completes the sentence "Your draws fail a test: …"."""
@@ -59,6 +64,10 @@ class Findings:
         """Note a feature, squashed so that large numbers compare by their ratio."""
         value = math.asinh(value) if math.isfinite(value) else 99.0
         self.features[name] = (value, tolerance)
+        if self.against is not None:
+            other = self.against.features.get(name)
+            if other is None or abs(other[0] - value) > tolerance:
+                raise Unlike
 
     def get(self, name: str) -> float:
         """Return a feature before squashing, NaN where the probe did not get that far."""
@@ -133,9 +142,13 @@ class RandomExercise:
         with laboratory() as seed:
             return self._judge(answer, self.examine(answer, seed))
 
-    def examine(self, answer: Callable, seed: int) -> Findings:
-        """Run the probe, with inputs from `seed` and draws from torch's global generator."""
-        findings = Findings()
+    def examine(self, answer: Callable, seed: int, against: Findings | None = None) -> Findings:
+        """Run the probe, with inputs from `seed` and draws from torch's global generator.
+
+        Raises:
+            Unlike: as soon as a feature differs from that of `against`.
+        """
+        findings = Findings(against=against)
         call = Caller(Learner(answer, self.parameters), findings)
         try:
             self.probe(call, findings, torch.Generator().manual_seed(seed))
@@ -196,23 +209,16 @@ class RandomExercise:
             if entry.symptom is not None and entry.symptom(findings):
                 return entry
         nearest, least = None, 1.0
-        for entry, other in _fingerprints(self):
-            distance = _distance(findings, other)
-            if distance < least:
-                nearest, least = entry, distance
+        for entry in self.misconceptions:
+            for wrong in entry.variants:
+                try:
+                    other = self.examine(wrong, 21, against=findings)
+                except Unlike:
+                    continue
+                distance = _distance(findings, other)
+                if distance < least:
+                    nearest, least = entry, distance
         return nearest
-
-
-@functools.cache
-def _fingerprints(exercise: RandomExercise) -> list[tuple[RandomMisconception, Findings]]:
-    """Measure every catalogued mistake once, with a seed that has nothing to do with a learner."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(20)
-        return [
-            (entry, exercise.examine(wrong, 21))
-            for entry in exercise.misconceptions
-            for wrong in entry.variants
-        ]
 
 
 def _distance(a: Findings, b: Findings) -> float:
@@ -221,7 +227,10 @@ def _distance(a: Findings, b: Findings) -> float:
         return math.inf
     if a.problem is not None and b.problem is not None:
         return 0.0 if a.problem.key == b.problem.key else math.inf
-    return max(abs(v - b.features[name][0]) / t for name, (v, t) in a.features.items())
+    shared = a.features.keys() & b.features.keys()
+    return max(
+        (abs(a.features[n][0] - b.features[n][0]) / a.features[n][1] for n in shared), default=9
+    )
 
 
 def _reaches_numpy(answer: Callable) -> bool:

@@ -225,7 +225,7 @@ def active_count(answer: Callable) -> CheckResult:
     return ACTIVE_COUNT.check(answer)
 
 
-IMAGES, PIXELS, LATENTS, SAMPLES = 12, 9, 3, 64
+IMAGES, PIXELS, LATENTS, SAMPLES = 24, 9, 6, 128
 
 
 def _probe(call: Caller, findings: Findings, g: Generator) -> None:
@@ -234,7 +234,9 @@ def _probe(call: Caller, findings: Findings, g: Generator) -> None:
         call((*draw_pixels(g, rows, pixels), *q, GENERAL.log_prob, K), ())
     # Fixed pixels and posterior: what a mistake does to the value is then the same each time.
     pixels = draw_pixels(torch.Generator().manual_seed(7), IMAGES, PIXELS)
-    errors = _errors(call, LINEAR, pixels, 60)
+    rough = _errors(call, LINEAR, pixels, 4)
+    findings.feature("rough offset", float(rough.mean()), 0.6)
+    errors = torch.cat([rough, _errors(call, LINEAR, pixels, 66)])
     findings.repeats = bool((errors[0] - errors[1]).abs() < 1e-5)
     text = f"the loss is {float(errors.mean()):+.3g} nats off on average"
     findings.test("mean", mean_p(errors, floor=1e-4), text)
@@ -295,11 +297,17 @@ def _compare_logits(
     if value.requires_grad:
         (found,) = torch.autograd.grad(value, logits, allow_unused=True, retain_graph=True)
     right = found is not None and torch.allclose(found, want, rtol=1e-3, atol=1e-5)
-    findings.feature("gradient logits", 3.0 * right)
+    findings.feature("gradient logits", _level(found, right))
     if found is None or not found.any():
         findings.faults["gradients do not flow to logits"] = "No gradient reaches `logits`."
     elif not right:
         findings.faults["gradient logits"] = "The gradient that reaches `logits` is wrong."
+
+
+def _level(found: Tensor | None, right: bool) -> float:
+    if right:
+        return 3.0
+    return 0.0 if found is None or not found.any() else 1.0
 
 
 def _loss(
@@ -462,6 +470,12 @@ FIND_THE_BUG = RandomExercise(
             "one sample where num_samples were asked for",
             _loss(sampler=lambda m, v, K: draw(m, v, 1)),
             "You use one sample; `num_samples` of them were asked for and averaged.",
+            symptom=lambda f: (
+                abs(f.get("log scatter") - 0.5 * math.log(SAMPLES)) < 0.35
+                and abs(f.get("noise")) < 1
+                and abs(f.get("gradient mu") - 1) < 0.5
+                and f.get("gradient logits") > 2
+            ),
         ),
         RandomMisconception(
             "sum over samples",
