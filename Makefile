@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 # The notebooks' kernel `python3` is .venv's, also where a user has installed another of that name.
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: help lab test notebooks figures clean
+.PHONY: help lab test notebooks figures release grade clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,8 @@ help:
 	@echo "make test       run every test and notebook     (make test ARGS=\"-k quadrature\")"
 	@echo "make notebooks  run the notebooks and save their outputs in place"
 	@echo "make figures    copy the README's figures out of the notebooks"
+	@echo "make release    write the student version of the graded assignment"
+	@echo "make grade      autograde what is in notebooks/assignments/submitted"
 	@echo "make clean      remove .venv and caches"
 	@echo "The first of them installs everything into .venv; PYTHON=python3.12 picks another Python."
 
@@ -39,6 +41,12 @@ notebooks: $(VENV)/.installed
 
 figures: $(VENV)/.installed
 	@OMP_NUM_THREADS=1 $(PY) tests/tools/make_figures.py $(ARGS)
+
+release: $(VENV)/.grading
+	@OMP_NUM_THREADS=1 $(PY) notebooks/assignments/grading.py release $(ARGS)
+
+grade: $(VENV)/.grading
+	@OMP_NUM_THREADS=1 $(PY) notebooks/assignments/grading.py grade $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis .ruff_cache
@@ -66,8 +74,8 @@ $(VENV)/.installed: pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check $$again --editable '.[lab,test]' && \
 	rm -f $(VENV)/.incomplete && touch $@
 
-# The grading tests need nbgrader; a student's `make lab` does not.
+# `make test`, `make release` and `make grade` need nbgrader; a student's `make lab` does not.
 $(VENV)/.grading: $(VENV)/.installed
-	@echo "Installing nbgrader for the tests of the graded assignment ..."
+	@echo "Installing nbgrader for the graded assignment ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[lab,test,grading]'
 	@touch $@
