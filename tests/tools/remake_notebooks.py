@@ -1,9 +1,14 @@
 """Run notebooks from top to bottom and save them in place, as `make notebooks` does.
 
+It also measures them: figures/run_times.csv holds each notebook's running time, and the reading
+time that its first cell states. Notebook 00 shows that table, so it is run last.
+
 What is stored is what a reader needs and no more: outputs, but no timings, no widget state (nor
 the model ids of widgets that no longer exist) and nothing that a finished progress bar left.
 """
 
+import csv
+import re
 import sys
 import time
 from pathlib import Path
@@ -12,6 +17,7 @@ import nbclient
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
+TIMES = ROOT / "figures" / "run_times.csv"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -61,13 +67,39 @@ def remake(path: Path) -> float:
     return seconds
 
 
+def reading_minutes(path: Path) -> str:
+    """The reading time that a notebook's first cell states."""
+    opening = nbformat.read(path, as_version=4).cells[0].source
+    stated = re.search(r"reading\D{0,20}(\d+) min", opening, flags=re.IGNORECASE)
+    if not stated:
+        raise SystemExit(f"{path.name}: the first cell must say 'Reading: about … minutes'")
+    return stated[1]
+
+
+def record_time(path: Path, seconds: float) -> None:
+    """Write a notebook's row of the table of times, leaving the others as they are."""
+    rows = {}
+    if TIMES.exists():
+        with TIMES.open(newline="") as file:
+            rows = {row["notebook"]: row for row in csv.DictReader(file)}
+    row = {"reading_minutes": reading_minutes(path), "seconds": str(round(seconds))}
+    rows[path.stem] = {"notebook": path.stem, **row}
+    with TIMES.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[path.stem]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[name] for name in sorted(rows))
+
+
 def main(names: list[str]) -> None:
     paths = [Path(name).resolve() for name in names] or sorted(
         (ROOT / "notebooks").glob("0*.ipynb")
     )
-    for path in paths:
+    for path in sorted(paths, key=lambda path: path.stem.startswith("00")):
         print(f"{path.stem}: ", end="", flush=True)
-        print(f"{remake(path):.0f} s", flush=True)
+        seconds = remake(path)
+        if path.parent == ROOT / "notebooks":
+            record_time(path, seconds)
+        print(f"{seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
