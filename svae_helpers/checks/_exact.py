@@ -120,7 +120,9 @@ class Exercise:
         changes = not self._same_run(again.run, outcomes[0].run)
         return Evidence(outcomes, wanted, right, changes)
 
-    def _outcome(self, learner: Learner | None, case: Case, shape: tuple = ()) -> Outcome:
+    def _outcome(
+        self, learner: Learner | None, case: Case, shape: tuple = (), gradients: bool = True
+    ) -> Outcome:
         if learner is None:
             arguments = tuple(
                 a.detach().double() if isinstance(a, Tensor) else a for a in case.arguments
@@ -136,7 +138,8 @@ class Exercise:
             gradients = _gradients(value, {n: tensors[n] for n in names})
             return Outcome(case, Run(value.detach()), gradients)
         run, _ = learner.run(case.arguments, shape, integers=self.integers)
-        if run.problem is not None or not (self.differentiable and case.gradient):
+        differentiable = self.differentiable and case.gradient and gradients
+        if run.problem is not None or not differentiable:
             return Outcome(case, _detached(run))
         again, tensors = learner.run(case.arguments, shape, self.differentiable)
         if again.problem is not None:
@@ -144,12 +147,12 @@ class Exercise:
         run = Run(run.value, None, run.changed, run.uses_numpy)
         names = {n: tensors[n] for n in self.differentiable}
         try:
-            gradients = _gradients(again.value, names)
+            found = _gradients(again.value, names)
         except RuntimeError as error:
             text = f"Your answer cannot be differentiated: {str(error).splitlines()[0]}"
             problem = Problem(("backward",), "gradients do not flow", text)
             return Outcome(case, Run(problem=problem))
-        return Outcome(case, _detached(run), gradients)
+        return Outcome(case, _detached(run), found)
 
     def _close(self, a: Tensor, b: Tensor) -> bool:
         if a.shape != b.shape:
@@ -207,9 +210,9 @@ class Exercise:
         if not evidence.changes_from_call_to_call:
             for entry in self.misconceptions:
                 for wrong in entry.variants:
-                    learner = Learner(wrong, self.parameters)
+                    learner = Learner(wrong, self.parameters, watch=False)
                     if all(
-                        same(o, self._outcome(learner, case, w.run.value.shape))
+                        same(o, self._outcome(learner, case, w.run.value.shape, values_right))
                         for o, w, case in zip(evidence.outcomes, evidence.wanted, cases)
                     ):
                         return entry

@@ -55,6 +55,7 @@ class Findings:
     uses_numpy: bool = False
     uses_torch: bool = False
     against: Findings | None = None
+    complete: bool = False
 
     def test(self, name: str, p: float, text: str) -> None:
         """Note a p-value; `text` completes the sentence "Your draws fail a test: …"."""
@@ -66,7 +67,7 @@ class Findings:
         self.features[name] = (value, tolerance)
         if self.against is not None:
             other = self.against.features.get(name)
-            if other is None or abs(other[0] - value) > tolerance:
+            if other is None or not abs(other[0] - value) <= tolerance:
                 raise Unlike
 
     def get(self, name: str) -> float:
@@ -145,15 +146,18 @@ class RandomExercise:
     def examine(self, answer: Callable, seed: int, against: Findings | None = None) -> Findings:
         """Run the probe, with inputs from `seed` and draws from torch's global generator.
 
-        Raises:
-            Unlike: as soon as a feature differs from that of `against`.
+        Ends early, not `complete`, as soon as a feature differs from that of `against`.
         """
         findings = Findings(against=against)
         call = Caller(Learner(answer, self.parameters), findings)
         try:
             self.probe(call, findings, torch.Generator().manual_seed(seed))
+            findings.complete = True
         except Stop as stop:
             findings.problem = stop.problem
+            findings.complete = True
+        except Unlike:
+            return findings
         findings.uses_numpy |= not findings.uses_torch and _reaches_numpy(answer)
         return findings
 
@@ -211,26 +215,40 @@ class RandomExercise:
         nearest, least = None, 1.0
         for entry in self.misconceptions:
             for wrong in entry.variants:
-                try:
-                    other = self.examine(wrong, 21, against=findings)
-                except Unlike:
-                    continue
-                distance = _distance(findings, other)
+                distance = _distance(findings, self._fingerprint(wrong, findings))
                 if distance < least:
                     nearest, least = entry, distance
         return nearest
 
+    def _fingerprint(self, wrong: Callable, findings: Findings) -> Findings:
+        """Measure a catalogued mistake, as far as it looks like the learner's answer.
+
+        Its seeds are fixed and have nothing to do with a learner's, so what was measured is kept.
+        """
+        known = _FINGERPRINTS.get(wrong)
+        if known is not None and (known.complete or 1 < _distance(findings, known) < math.inf):
+            return known
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(20)
+            known = _FINGERPRINTS[wrong] = self.examine(wrong, 21, against=findings)
+        return known
+
+
+_FINGERPRINTS: dict[Callable, Findings] = {}
+
 
 def _distance(a: Findings, b: Findings) -> float:
     """Return the largest difference in units of the tolerance; infinite for unlike findings."""
+    shared = a.features.keys() & b.features.keys()
+    pairs = [(a.features[name], b.features[name][0]) for name in shared]
+    distance = max((abs(v - other) / tolerance for (v, tolerance), other in pairs), default=0.0)
+    if not b.complete:
+        return distance if distance > 1 else math.inf
     if (a.problem is None) != (b.problem is None) or a.repeats != b.repeats:
         return math.inf
     if a.problem is not None and b.problem is not None:
         return 0.0 if a.problem.key == b.problem.key else math.inf
-    shared = a.features.keys() & b.features.keys()
-    return max(
-        (abs(a.features[n][0] - b.features[n][0]) / a.features[n][1] for n in shared), default=9
-    )
+    return distance
 
 
 def _reaches_numpy(answer: Callable) -> bool:

@@ -369,6 +369,12 @@ def _probe_sample(call: Caller, findings: Findings, g: Generator) -> None:
         z = torch.stack(draws).detach().double()  # (calls, rows, latents)
         findings.repeats |= bool((z[0] - z[1]).abs().max() < 1e-6)
         u = _cdf(z, p, v)
+        findings.feature(f"mean {k}", float(z.mean() / (z.std() + 1e-9)))
+        findings.feature(f"log sd {k}", math.log(float(z.std()) + 1e-3))
+        far = z.abs() > 2.5 * math.sqrt(v)
+        findings.feature(f"far {k}", 4 * float(far.double().mean()))
+        findings.feature(f"near {k}", 4 * float((z.abs() < 0.3 * math.sqrt(v)).double().mean()))
+        findings.feature(f"zero {k}", float((z == 0).double().mean()))
         at = f"with spike_prob = {p}, spike_var = {v}"
         text = f"{at} the draws do not follow the mixture's distribution function"
         findings.test(f"shape {k}", ks_p(u), text)
@@ -376,12 +382,6 @@ def _probe_sample(call: Caller, findings: Findings, g: Generator) -> None:
         text = f"{at} the draws' variance is {float(z.var()):.3g}, and {variance:.3g} is right"
         if k < 3:  # at spike_prob .92 the skewness of z² asks for more draws than these
             findings.test(f"variance {k}", mean_p(z.square().flatten() - variance), text)
-        findings.feature(f"mean {k}", float(z.mean() / (z.std() + 1e-9)))
-        findings.feature(f"log sd {k}", math.log(float(z.std()) + 1e-3))
-        far = z.abs() > 2.5 * math.sqrt(v)
-        findings.feature(f"far {k}", 4 * float(far.double().mean()))
-        findings.feature(f"near {k}", 4 * float((z.abs() < 0.3 * math.sqrt(v)).double().mean()))
-        findings.feature(f"zero {k}", float((z == 0).double().mean()))
         looks.append(z)
         # Both are uniform where z is right; the second one knows the component, not the sign.
         signed.append((u - 0.5) * math.sqrt(12))

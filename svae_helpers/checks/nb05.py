@@ -83,6 +83,7 @@ def _probe(call: Caller, findings: Findings, g: Generator) -> None:
     _test_gradient(call, findings)
     q = posterior(WAVES, B, D)
     errors = _errors(call, WAVES, q, 20)
+    findings.repeats = bool((errors[0] - errors[1]).abs().max() < 1e-5)
     text = f"at q = N(0.3, 0.7²) the estimate is {float(errors.mean()):+.3g} nats off on average"
     findings.test("noise", mean_p(errors.flatten(), floor=1e-4), text)
     findings.feature("noise", float(errors.mean()), 0.35)
@@ -100,7 +101,6 @@ def _test_scatter(call: Caller, findings: Findings) -> None:
     rough = _errors(call, LINEAR, q, 2)
     findings.feature("rough offset", float(rough.mean()), 0.6)
     errors = torch.cat([rough, _errors(call, LINEAR, q, 28)])
-    findings.repeats = bool((errors[0] - errors[1]).abs().max() < 1e-5)
     offset = float(errors.mean())
     text = f"the estimate is {offset:+.3g} nats off on average"
     findings.test("mean", mean_p(errors.flatten(), floor=1e-4), text)

@@ -237,7 +237,6 @@ def _probe(call: Caller, findings: Findings, g: Generator) -> None:
     rough = _errors(call, LINEAR, pixels, 4)
     findings.feature("rough offset", float(rough.mean()), 0.6)
     errors = torch.cat([rough, _errors(call, LINEAR, pixels, 66)])
-    findings.repeats = bool((errors[0] - errors[1]).abs() < 1e-5)
     text = f"the loss is {float(errors.mean()):+.3g} nats off on average"
     findings.test("mean", mean_p(errors, floor=1e-4), text)
     findings.feature("offset", float(errors.mean()), 0.25)
@@ -249,6 +248,7 @@ def _probe(call: Caller, findings: Findings, g: Generator) -> None:
     findings.test("scatter", upper_chi2_p(float(e.square().sum()), e.numel()), text)
     findings.feature("log scatter", math.log(float(e.std()) + 1e-2), 0.35)
     errors = _errors(call, WAVES, pixels, 30)
+    findings.repeats = bool((errors[0] - errors[1]).abs() < 1e-5)
     text = f"at q = N(0.3, 0.7²) the loss is {float(errors.mean()):+.3g} nats off on average"
     findings.test("noise", mean_p(errors, floor=1e-4), text)
     findings.feature("noise", float(errors.mean()), 0.25)

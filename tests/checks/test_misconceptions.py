@@ -1,0 +1,241 @@
+"""Every catalogued mistake is refused under its own name; unknown ones get a counter-example."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from svae_helpers import checks
+
+from .catalogue import EXACT, EXERCISES, RANDOM
+
+SEEDS = 20
+ENTRIES = [
+    pytest.param(exercise, entry, id=f"{name}-{entry.name}")
+    for name, exercise in EXERCISES.items()
+    for entry in exercise.misconceptions
+]
+
+
+@pytest.mark.parametrize(("exercise", "entry"), ENTRIES)
+def test_a_catalogued_mistake_is_refused_under_its_name(exercise, entry):
+    """20 seeds, shared out among the mistake's spellings, each of which comes at least once."""
+    for seed in range(max(SEEDS, len(entry.variants))):
+        torch.manual_seed(seed)
+        result = checks.ALL[exercise.name](entry.variants[seed % len(entry.variants)])
+        assert (result.status, result.misconception) == ("failed", entry.name), result
+        assert result.message.startswith(f"✗ {exercise.number} ")
+
+
+def test_there_are_enough_of_them():
+    counts = {name: len(e.misconceptions) for name, e in EXERCISES.items()}
+    assert EXERCISES.keys() == checks.ALL.keys()
+    assert min(counts.values()) >= 4 and sum(counts.values()) >= 60, counts
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_names_are_short_and_said_once(exercise):
+    names = [entry.name for entry in exercise.misconceptions]
+    assert len(set(names)) == len(names)
+    assert all(len(name) <= 60 for name in names)
+
+
+@pytest.mark.parametrize("exercise", EXACT.values(), ids=EXACT)
+def test_mistakes_that_compute_the_same_share_an_entry(exercise):
+    torch.manual_seed(3)
+    cases = exercise.cases(torch.Generator().manual_seed(3))
+    seen = []
+    for entry in exercise.misconceptions:
+        for wrong in entry.variants:
+            evidence = exercise.examine(wrong, cases)
+            assert not all(evidence.right) or evidence.changes_from_call_to_call
+            for other, before in seen:
+                same = all(
+                    exercise._same(a, b)
+                    for a, b in zip(evidence.outcomes, before.outcomes, strict=True)
+                )
+                assert other is entry or not same, (entry.name, other.name)
+            seen.append((entry, evidence))
+
+
+def off_by(factor=1.0, offset=0.0, name="gaussian_kl"):
+    reference = EXACT[name].reference
+    return lambda *arguments: factor * reference(*arguments) + offset
+
+
+def test_an_unknown_factor_is_told():
+    result = checks.gaussian_kl(off_by(factor=1.37))
+    assert result.misconception is None and "1.37 times" in result.message
+    assert "mu = [" in result.message and "the right one is" in result.message
+
+
+def test_an_unknown_offset_is_told():
+    result = checks.log_prob(off_by(offset=-0.21, name="log_prob"))
+    assert result.misconception is None and "0.21 nats too low" in result.message
+    assert "z = " in result.message and "spike_prob = 0.8" in result.message
+
+
+def test_an_unknown_mistake_has_a_counter_example():
+    result = checks.elbo(lambda log_joint, log_q: (log_joint - log_q).mean(0).sin())
+    assert result.status == "failed" and result.misconception is None
+    assert "log_joint = [" in result.message and "No single factor" in result.message
+
+
+def changed(mu, log_var):
+    mu += 1
+    return EXACT["gaussian_kl"].reference(mu - 1, log_var)
+
+
+def no_return(mu, log_var):
+    EXACT["gaussian_kl"].reference(mu, log_var)
+
+
+def raises(mu, log_var):
+    return mu.nonsense()
+
+
+def half(mu, log_var):
+    return EXACT["gaussian_kl"].reference(mu, log_var).half()
+
+
+def by_numpy(mu, log_var):
+    np.random.rand()
+    return EXACT["gaussian_kl"].reference(mu, log_var)
+
+
+def without_gradient(mu, log_var):
+    with torch.no_grad():
+        return EXACT["gaussian_kl"].reference(mu, log_var)
+
+
+def half_a_gradient(mu, log_var):
+    return EXACT["gaussian_kl"].reference(mu.detach(), log_var)
+
+
+def halved_gradient(mu, log_var):
+    right = EXACT["gaussian_kl"].reference(mu, log_var)
+    return 0.5 * right + 0.5 * right.detach()
+
+
+SLIPS = {
+    "in-place change": changed,
+    "missing return": no_return,
+    "an exception": raises,
+    "NumPy's generator": by_numpy,
+    "wrong gradient": halved_gradient,
+    "NaN": lambda mu, log_var: EXACT["gaussian_kl"].reference(mu, log_var) * torch.nan,
+    "wrong shape": lambda mu, log_var: EXACT["gaussian_kl"].reference(mu, log_var)[:, None],
+    "random where nothing is": lambda mu, log_var: (mu + torch.randn_like(mu)).sum(1),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_slips_are_named(name):
+    result = checks.gaussian_kl(SLIPS[name])
+    assert (result.status, result.misconception) == ("failed", name), result
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        half,
+        lambda mu, log_var: float(mu.sum()),
+        lambda mu, log_var: mu.sum(1).numpy(),
+        lambda mu, log_var: (mu.sum(1), log_var.sum(1)),
+        lambda mu, log_var: [0.0] * len(mu),
+        lambda mu, log_var: (mu > 0).any(1),
+    ],
+)
+def test_wrong_types_are_named(wrong):
+    assert checks.gaussian_kl(wrong).misconception == "wrong type"
+
+
+def test_gradients_that_stop_are_named_with_their_argument():
+    result = checks.gaussian_kl(without_gradient)
+    assert result.misconception == "gradients do not flow"
+    assert "`mu`" in result.message and "`log_var`" in result.message
+    result = checks.gaussian_kl(half_a_gradient)
+    assert result.misconception == "gradients do not flow"
+    assert "`mu`" in result.message and "`log_var`" not in result.message
+
+
+def test_slips_in_random_answers_are_named():
+    slips = {
+        "missing return": lambda mu, log_var: print("hello") or None,
+        "wrong type": lambda mu, log_var: (mu + torch.randn_like(mu)).numpy(),
+        "wrong shape": lambda mu, log_var: mu.flatten()[:1],
+        "an exception": lambda mu, log_var: mu.nonsense(),
+        "NaN": lambda mu, log_var: mu + torch.randn_like(mu) * torch.nan,
+    }
+    for name, wrong in slips.items():
+        result = checks.reparameterise(wrong)
+        assert (result.status, result.misconception) == ("failed", name), result
+
+
+def test_a_random_answer_may_not_change_its_arguments():
+    def wrong(mu, log_var):
+        z = mu + torch.exp(log_var / 2) * torch.randn_like(mu)
+        log_var.data.zero_()
+        return z
+
+    assert checks.reparameterise(wrong).misconception == "in-place change"
+
+
+def test_numpys_own_generators_are_named():
+    generator = np.random.default_rng()
+
+    def fresh(mu, log_var):
+        noise = np.random.default_rng().standard_normal(tuple(mu.shape))
+        return mu + torch.exp(log_var / 2) * torch.from_numpy(noise).float()
+
+    def kept(mu, log_var):
+        noise = generator.standard_normal(tuple(mu.shape))
+        return mu + torch.exp(log_var / 2) * torch.from_numpy(noise).float()
+
+    for wrong in (fresh, kept):
+        assert checks.reparameterise(wrong).misconception == "NumPy's generator"
+
+
+def test_global_seed_inside_is_named():
+    def wrong(mu, log_var):
+        torch.manual_seed(0)
+        return mu + torch.exp(log_var / 2) * torch.randn_like(mu)
+
+    assert checks.reparameterise(wrong).misconception == "fixed seed"
+
+
+def test_a_clamp_of_any_size_is_named():
+    for eps in (1e-3, 1e-7):
+
+        def wrong(logits, x, eps=eps):
+            probs = logits.sigmoid().clamp(eps * 1e-3, 1 - eps * 1e-3)
+            return -F.binary_cross_entropy(probs, x, reduction="none").sum(1)
+
+        assert checks.bernoulli_log_likelihood(wrong).misconception == "clamped probabilities"
+
+
+def test_checks_import_no_helper():
+    """The checker never compares an answer with itself: its references are its own."""
+    for path in Path(checks.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                inside = node.level == 1 or not (node.module or "").startswith("svae_helpers")
+                assert inside and node.level < 2, (path.name, node.lineno)
+            elif isinstance(node, ast.Import):
+                assert not any(a.name.startswith("svae_helpers") for a in node.names)
+
+
+def test_a_broken_helper_is_refused_and_breaks_no_check(monkeypatch):
+    from svae_helpers import SpikeAndSlab, likelihoods
+
+    right = SpikeAndSlab.log_prob
+    monkeypatch.setattr(SpikeAndSlab, "log_prob", lambda self, z: 2 * right(self, z))
+    monkeypatch.setattr(likelihoods, "bernoulli_log_likelihood", lambda logits, x: logits.sum(1))
+    broken = lambda z, p, v: SpikeAndSlab.gaussian(spike_prob=p, spike_var=v).log_prob(z)
+    assert checks.log_prob(broken).status == "failed"
+    assert not checks.bernoulli_log_likelihood(likelihoods.bernoulli_log_likelihood)
+    for name, exercise in {**EXACT, **RANDOM}.items():
+        checks.ALL[name](exercise.reference).require()
