@@ -33,11 +33,8 @@ COUNTING_PROB = 0.8  # a dense model's latents are counted with this spike_prob'
 BATCH_SIZE = 128
 BOUND_SAMPLES = 200  # of the importance-weighted log p(x)
 NUM_GENERATED = 1_000  # images judged by the classifier
-ALLOWED = {
-    "gradient": ("pathwise", "detached", "none"),
-    "reduction": ("sum", "mean"),
-    "pixels": ("grey", "binary"),
-}
+ALLOWED = {"reduction": ("sum", "mean"), "pixels": ("grey", "binary")}
+ALLOWED["gradient"] = ("pathwise", "detached", "none")
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[1] / "figures" / "sweep.csv"
 
 
@@ -146,7 +143,7 @@ def measure(model: VAE, setting: Setting, images: Tensor) -> dict[str, float]:
         batches = images[:500].split(50)
         bounds = [importance_weighted_bound(model, x, BOUND_SAMPLES) for x in batches]
         log_px = torch.cat(bounds).mean()
-    few = live < 2  # Hoyer's measure needs two
+    few = live < 2  # too few for Hoyer's measure
     return {
         "elbo": terms.elbo.mean(),
         "reconstruction": terms.reconstruction.mean(),
@@ -211,11 +208,7 @@ def elbo_surgery(q: Normal, prior: Distribution, num_samples: int = 10) -> tuple
 
 @torch.no_grad()
 def latent_surgery(q: Normal, prior: Distribution, num_samples: int = 2) -> tuple[float, float]:
-    """The same split latent by latent, summed, where log N is out of reach (Eq. 7.3).
-
-    Returns:
-        (Σ_d information between z_d and the image, Σ_d KL(q(z_d) ‖ p(z_d))), in nats.
-    """
+    """The same split of each latent by itself, both parts summed over latents (Eq. 7.3)."""
     information, marginals = 0.0, 0.0
     for latent in range(q.loc.shape[1]):
         one = Normal(q.loc[:, latent], q.scale[:, latent])
@@ -249,9 +242,7 @@ def train_classifier() -> nn.Module:
 def judge(classifier: nn.Module, images: Tensor) -> tuple[float, float]:
     """How sure a classifier is of images (N, 784), and how evenly it spreads them over classes.
 
-    Returns:
-        (mean of the largest class probability, entropy in nats of the mean class probabilities:
-        log 10 ≈ 2.303 for ten classes in equal shares).
+    That is the mean of the largest class probability, and the entropy (nats) of the mean ones.
     """
     probabilities = classifier(images).softmax(dim=-1)
     shares = probabilities.mean(dim=0)
