@@ -2,7 +2,7 @@
 
 `make release` and `make grade` run this file; README.md beside it is the instructor's page. Every
 submission is graded by itself: whatever happens in one, the others are graded, and each has a row
-in grades.csv that says what happened.
+in the table of grades that says what happened.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import csv
 import html
 import logging
 import os
-import queue
 import re
 import shutil
 import sys
@@ -20,12 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
-from jupyter_core.utils import ensure_async
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from nbgrader.preprocessors.execute import UnresponsiveKernelError
+from nbgrader.preprocessors import NbGraderPreprocessor
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
@@ -33,8 +30,7 @@ from traitlets.config.loader import PyFileConfigLoader
 FOLDER = Path(__file__).resolve().parent
 ASSIGNMENT = "sparse_vae"
 NOTEBOOK = "assignment"
-INTERRUPTS, PATIENCE = 3, 5.0  # how often a stuck cell is interrupted, seconds between
-MESSAGE_LENGTH = 200  # of one line in a row of grades.csv
+MESSAGE_LENGTH = 200  # of one event in the table
 
 
 class PutBackCells(NbGraderPreprocessor):
@@ -55,22 +51,6 @@ class PutBackCells(NbGraderPreprocessor):
                 nb.cells.insert(place, cell)
                 place += 1
         return nb, resources
-
-
-class StubbornExecute(Execute):
-    """nbgrader's Execute, which gives up where a cell that ran too long ignores its interrupts."""
-
-    async def on_cell_executed(self, **kwargs) -> None:
-        super().on_cell_executed(**kwargs)
-        if kwargs["execute_reply"]["content"].get("ename") != "CellTimeoutError":
-            return
-        for _ in range(INTERRUPTS):
-            try:
-                await ensure_async(self.kc.shell_channel.get_msg(timeout=PATIENCE))
-                return  # the interrupted cell has answered
-            except queue.Empty:
-                await ensure_async(self.km.interrupt_kernel())
-        raise UnresponsiveKernelError
 
 
 @dataclass
@@ -95,12 +75,12 @@ def open_course(course: Path, timeout: int | None = None) -> NbGraderAPI:
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     config.CourseDirectory.root = str(course)
     if timeout is not None:
-        config.StubbornExecute.timeout = timeout
+        config.Execute.timeout = timeout
     api = NbGraderAPI(config=Config(config))
     api.log.setLevel(logging.WARNING)
     api.log.propagate = False
     if not api.log.handlers:
-        api.log.addHandler(logging.NullHandler())  # a row of grades.csv says what happened
+        api.log.addHandler(logging.NullHandler())  # the table says what happened
     return api
 
 
@@ -126,23 +106,20 @@ def grade(
     timeout: int | None = None,
     report_only: bool = False,
 ) -> list[Row]:
-    """Autograde submissions, write feedback and grades.csv.
+    """Autograde submissions, write feedback and the table grades_ASSIGNMENT.csv.
 
     Args:
         students: whose submissions to run again; all if None. The table always has everybody.
         timeout: seconds a cell may run; that of nbgrader_config.py if None.
-        report_only: run nothing; only take marks given by hand into feedback and grades.csv.
+        report_only: run nothing; only take marks given by hand into feedback and table.
 
     Raises:
         FileNotFoundError: without a release or a submission.
     """
     if not (course / "release" / assignment).is_dir():
         raise FileNotFoundError(f"{assignment} is not released yet: run `make release` first")
-    everybody = sorted(
-        path.name
-        for path in (course / "submitted").glob("*")
-        if (path / assignment).is_dir() and not path.name.startswith(".")
-    )
+    folders = (course / "submitted").glob("[!.]*")
+    everybody = sorted(path.name for path in folders if path.is_dir())
     unknown = set(students or ()) - set(everybody)
     if unknown or not everybody:
         raise FileNotFoundError(
@@ -150,17 +127,23 @@ def grade(
             f"submitted/STUDENT/{assignment}/{NOTEBOOK}.ipynb"
         )
     warnings.filterwarnings("ignore", category=SAWarning)  # of nbgrader's own making
-    api, rows = open_course(course, timeout), []
+    table = course / f"grades_{assignment}.csv"
+    api, rows, earlier = open_course(course, timeout), [], _read_events(table)
     for student in everybody:
-        failure = None
-        if not report_only and (students is None or student in students):
+        failure, run = None, not report_only and (students is None or student in students)
+        if run:
             print(f"{student}: ", end="", flush=True)
             failure = _autograde(api, course, assignment, student)
-        rows.append(_row(api, course, assignment, student, failure))
+        elif not (course / "autograded" / student / assignment).is_dir():
+            failure = earlier.get(student, "not graded yet: run `make grade`")
+        try:
+            rows.append(_row(api, course, assignment, student, failure))
+        except Exception as error:  # the others are graded whatever this one holds
+            rows.append(Row(student, events=[_shorten(f"{type(error).__name__}: {error}")]))
         _feedback(api, course, assignment, rows[-1])
-        if not report_only and (students is None or student in students):
+        if run:
             print(f"{sum(p or 0 for p in rows[-1].points.values()):g} points", flush=True)
-    _write_csv(api, course / "grades.csv", assignment, rows)
+    _write_csv(api, table, assignment, rows)
     return rows
 
 
@@ -170,12 +153,14 @@ def _autograde(api: NbGraderAPI, course: Path, assignment: str, student: str) ->
         shutil.rmtree(course / step / student / assignment, ignore_errors=True)
     submitted = course / "submitted" / student / assignment
     if not (submitted / f"{NOTEBOOK}.ipynb").is_file():
-        there = ", ".join(sorted(path.name for path in submitted.iterdir())) or "nothing"
-        failure = f"there is no {NOTEBOOK}.ipynb, only {there}"
+        there = ", ".join(sorted(path.name for path in submitted.glob("*"))) or "nothing"
+        failure = f"no {NOTEBOOK}.ipynb under {student}/{assignment}, but {there}"
     else:
         result = api.autograde(assignment, student, force=True)
         if result["success"]:
             return None
+        if result["error"].strip().splitlines()[-1] == "KeyboardInterrupt":
+            raise KeyboardInterrupt
         failure = _explain(result.get("log", "") + result["error"])
     with Gradebook(api.coursedir.db_url) as gradebook:  # no earlier submission's points remain
         gradebook.update_or_create_student(student)
@@ -184,12 +169,12 @@ def _autograde(api: NbGraderAPI, course: Path, assignment: str, student: str) ->
             for mark in notebook.grades:
                 mark.auto_score, mark.needs_manual_grade = 0, False
         gradebook.db.commit()
-    return f"not graded, 0 points for now: {failure}"
+    return f"not graded, 0 points: {failure}"
 
 
 def _explain(log: str) -> str:
     """Put nbgrader's log of a failure in a sentence."""
-    if "unresponsive" in log:
+    if "unresponsive" in log or "Timeout waiting for IOPub output" in log:
         return "a cell ran past the time limit and would not be interrupted (an endless loop?)"
     if "DeadKernelError" in log:
         return "the kernel died (out of memory, or the process was ended by a cell)"
@@ -214,9 +199,7 @@ def _row(
     autograded = course / "autograded" / student / assignment / f"{NOTEBOOK}.ipynb"
     if failure is not None:
         row.events.append(failure)
-    elif not autograded.is_file():
-        row.events.append("not graded yet, or not gradable: run `make grade`")
-    else:
+    elif autograded.is_file():
         parts = [course / "submitted" / student, course / "release"]
         submitted, released = (
             nbformat.read(part / assignment / f"{NOTEBOOK}.ipynb", as_version=4) for part in parts
@@ -286,6 +269,14 @@ def _feedback(api: NbGraderAPI, course: Path, assignment: str, row: Row) -> None
     page.write_text(f"<!doctype html><meta charset='utf-8'><title>{assignment}</title>{text}\n")
 
 
+def _read_events(path: Path) -> dict[str, str]:
+    """What an earlier table says happened, by student."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {line["student"]: line["what_happened"] for line in csv.DictReader(file)}
+
+
 def _write_csv(api: NbGraderAPI, path: Path, assignment: str, rows: Sequence[Row]) -> None:
     """One line a student: total, one column a graded cell, what happened."""
     with Gradebook(api.coursedir.db_url) as gradebook:
@@ -322,6 +313,7 @@ def _show(points: float | None) -> str:
 
 def _shorten(text: str) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(text.split()))
+    text = re.sub(r" \(\d+\.py, line (\d+)\)", r" (line \1)", text)
     return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
 
 
@@ -390,7 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"Hand out {folder.relative_to(course)}")
         else:
             grade(course, asked.assignment, asked.student, asked.timeout, asked.report)
-            print("Grades are in grades.csv, the students' pages in feedback/")
+            print(f"Grades are in grades_{asked.assignment}.csv, the students' pages in feedback/")
     except (FileNotFoundError, RuntimeError) as error:
         sys.exit(str(error))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from grading import PutBackCells, StubbornExecute  # noqa: E402
+from grading import PutBackCells  # noqa: E402
 from nbgrader import preprocessors  # noqa: E402
 
 c = get_config()  # noqa: F821  nbgrader provides it
@@ -18,8 +18,9 @@ c.ClearSolutions.code_stub = {"python": "raise NotImplementedError  # your code"
 c.ClearSolutions.text_stub = "*Your answer here.*"
 
 # Seconds a cell may run. Past it the cell is interrupted and the next one runs.
-c.StubbornExecute.timeout = 180
-c.StubbornExecute.error_on_timeout = {
+c.Execute.timeout = 180
+c.Execute.iopub_timeout = 10  # how long an interrupted cell may take to end
+c.Execute.error_on_timeout = {
     "ename": "CellTimeoutError",
     "evalue": "the cell ran past the time limit and was stopped: is there an endless loop?",
     "traceback": ["CellTimeoutError: the cell ran past the time limit and was stopped"],
@@ -33,12 +34,5 @@ c.Autograde.sanitize_preprocessors = [
     preprocessors.DeduplicateIds,
     preprocessors.OverwriteKernelspec,
     preprocessors.OverwriteCells,
-    preprocessors.CheckCellMetadata,
-]
-c.Autograde.autograde_preprocessors = [
-    StubbornExecute,
-    preprocessors.LimitOutput,
-    preprocessors.SaveAutoGrades,
-    preprocessors.AssignLatePenalties,
     preprocessors.CheckCellMetadata,
 ]
