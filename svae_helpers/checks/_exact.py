@@ -143,7 +143,7 @@ class Exercise:
             return Outcome(case, _detached(run))
         again, tensors = learner.run(case.arguments, shape, self.differentiable)
         if again.problem is not None:
-            return Outcome(case, again)
+            return Outcome(case, Run(None, again.problem, run.changed, run.uses_numpy))
         run = Run(run.value, None, run.changed, run.uses_numpy)
         names = {n: tensors[n] for n in self.differentiable}
         try:
@@ -179,12 +179,12 @@ class Exercise:
         number = self.number
         numpy_used = any(o.run.uses_numpy for o in evidence.outcomes)
         if all(evidence.right) and not evidence.changes_from_call_to_call:
-            return _side_effects(number, evidence.outcomes, numpy_used) or verdict(
-                PASSED,
-                number,
-                f"`{self.name}` is right: {len(cases)} cases"
-                + (", gradients too." if self.differentiable else "."),
-            )
+            side_effect = _side_effects(number, evidence.outcomes, numpy_used)
+            if side_effect is not None:
+                return side_effect
+            text = f"`{self.name}` is right: {len(cases)} cases"
+            text += ", gradients too." if self.differentiable else "."
+            return verdict(PASSED, number, text)
         found = self._diagnose(evidence, cases)
         if found is not None:
             example = self._counter_example(evidence)

@@ -203,6 +203,7 @@ GAUSSIAN_KL = Exercise(
         Case(draw_posterior(g, 32, 20)),
         Case(draw_posterior(g, 1, 4)),
         Case(draw_posterior(g, 7, 1)),
+        Case((torch.randn(3, 2, generator=g), 0.2 + torch.rand(3, 2, generator=g))),
         Case((torch.full((2, 3), 9.0), torch.tensor([[-9.0, 5.0, 0.2], [3.0, -7.0, 1.0]])), True),
     ],
     differentiable=("mu", "log_var"),

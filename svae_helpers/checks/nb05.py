@@ -99,7 +99,7 @@ def _errors(call: Caller, prior: Prior, q: tuple[Tensor, Tensor], calls: int) ->
 def _test_scatter(call: Caller, findings: Findings) -> None:
     q = posterior(LINEAR, B, D)
     rough = _errors(call, LINEAR, q, 2)
-    findings.feature("rough offset", float(rough.mean()), 0.6)
+    findings.feature("rough offset", float(rough.mean()), 1.5)
     errors = torch.cat([rough, _errors(call, LINEAR, q, 28)])
     offset = float(errors.mean())
     text = f"the estimate is {offset:+.3g} nats off on average"
@@ -126,7 +126,7 @@ def _test_gradient(call: Caller, findings: Findings) -> None:
     exact = GENERAL.kl(*tensors).sum(1)
     wanted = torch.autograd.grad(exact.sum(), tensors)
     values, gradients = [], {"mu": [], "log_var": []}
-    for _ in range(40):
+    for _ in range(15):
         value, given = call((*q, GENERAL.log_prob, SAMPLES), (20,), ("mu", "log_var"))
         values.append(value.detach())
         for kept, found in zip(gradients.values(), differentiate(value, given)):
@@ -155,7 +155,7 @@ def note_gradient(findings: Findings, name: str, found: Tensor, wanted: Tensor) 
     errors = share - (wanted * wanted).sum(1) / size
     text = f"the gradient in `{name}` is {float(share.mean()):.3g} times the right one on average"
     findings.test(f"gradient {name}", mean_p(errors.flatten(), floor=1e-4), text)
-    findings.feature(f"gradient {name}", float(share.mean()), 0.25)
+    findings.feature(f"gradient {name}", float(share.mean()), 0.4)
     findings.feature(f"no gradient {name}", 3.0 * (not found.any()))
     if not found.any():
         findings.faults[f"gradients do not flow to {name}"] = f"No gradient reaches `{name}`."
@@ -399,7 +399,7 @@ def monte_carlo_kl(answer: Callable) -> CheckResult:
     """Check exercise 5.1: `(mu, log_var, log_prior, num_samples) -> (B,)`, in nats.
 
     z-tests of the estimate against closed forms for three priors and of its gradients in mu and
-    log_var (480 to 800 independent estimates each); one-sided χ² tests of the scatter of single
+    log_var (300 to 720 independent estimates each); one-sided χ² tests of the scatter of single
     estimates and of batch means, so that antithetic draws and a closed-form entropy pass.
     False alarms: below 1e-6 a check (`_statistics`).
 

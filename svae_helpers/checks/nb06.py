@@ -52,8 +52,11 @@ def _cases(g: Generator) -> list[Case]:
 
     far = draw(2, 6, 3, 0.8, 0.05)
     far = (*far[:2], far[2] + 27.0, far[3], far[4] + 27.0, *far[5:])
+    wide = draw(3, 7, 2, 0.75, 0.15)
+    wide = (*wide[:3], wide[3].abs() + 0.1, *wide[4:])
     return [
         Case(draw(4, 9, 3, 0.8, 0.05)),
+        Case(wide),
         Case(draw(6, 784, 20, 0.7, 0.12)),
         Case(draw(5, 5, 5, 0.9, 0.3)),
         Case(draw(1, 6, 2, 0.6, 0.2)),

@@ -247,7 +247,7 @@ def _probe(call: Caller, findings: Findings, g: Generator) -> None:
     text = f"the loss scatters {scatter:.3g} times as much as {SAMPLES} samples an image allow"
     findings.test("scatter", upper_chi2_p(float(e.square().sum()), e.numel()), text)
     findings.feature("log scatter", math.log(float(e.std()) + 1e-2), 0.35)
-    errors = _errors(call, WAVES, pixels, 30)
+    errors = _errors(call, WAVES, pixels, 16)
     findings.repeats = bool((errors[0] - errors[1]).abs() < 1e-5)
     text = f"at q = N(0.3, 0.7²) the loss is {float(errors.mean()):+.3g} nats off on average"
     findings.test("noise", mean_p(errors, floor=1e-4), text)
@@ -273,7 +273,7 @@ def _compare_gradients(call: Caller, findings: Findings, pixels: tuple[Tensor, T
     wanted = torch.autograd.grad(exact, tensors)
     exact = exact.detach() + _cross_entropy(pixels)
     values, gradients = [], {"mu": [], "log_var": []}
-    for _ in range(40):
+    for _ in range(16):
         arguments = (*pixels, *q, GENERAL.log_prob, SAMPLES)
         value, given = call(arguments, (), ("logits", "mu", "log_var"))
         values.append(value.detach())

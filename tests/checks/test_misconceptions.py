@@ -89,6 +89,12 @@ def changed(mu, log_var):
     return EXACT["gaussian_kl"].reference(mu - 1, log_var)
 
 
+def changed_by_data(mu, log_var):
+    right = EXACT["gaussian_kl"].reference(mu, log_var)
+    log_var.data.zero_()
+    return right
+
+
 def no_return(mu, log_var):
     EXACT["gaussian_kl"].reference(mu, log_var)
 
@@ -130,6 +136,10 @@ SLIPS = {
     "wrong shape": lambda mu, log_var: EXACT["gaussian_kl"].reference(mu, log_var)[:, None],
     "random where nothing is": lambda mu, log_var: (mu + torch.randn_like(mu)).sum(1),
 }
+
+
+def test_a_change_behind_autograds_back_is_seen():
+    assert checks.gaussian_kl(changed_by_data).misconception == "in-place change"
 
 
 @pytest.mark.parametrize("name", SLIPS)

@@ -72,14 +72,14 @@ def test_stubs_without_source_are_known():
 
 def test_an_attempt_is_no_stub():
     def forgot_to_return(mu, log_var):
-        kl = mu + log_var
+        kl = mu + log_var  # noqa: F841
 
     def left_the_raise(mu, log_var):
         raise NotImplementedError
         return mu.sum(1)
 
     def number(mu, log_var):
-        42
+        42  # noqa: B018
 
     for attempt in (forgot_to_return, left_the_raise, number, lambda m, v: m, torch.add):
         assert not is_stub(attempt)
