@@ -109,13 +109,14 @@ def graded(grading, course, released, source):
     squared = f"    spike_var = spike_var**2\n{first}"
     endless = f"    while True:\n        pass\n{first}"
     stuck = "while True:\n    try:\n        sum(range(10**6))\n    except BaseException: pass\ndef"
+    changed = replace(quick, "task-2-tests", "assert", "print")
     gone = ("judge", "task-1-tests", "mended-loss", "task-4-tests")
     notebooks = {
         "perfect": solve(released, source),
         "untouched": released,
         "mistaken": replace(quick, "log-prob", first, squared),
         "broken": replace(quick, "antithetic-kl", "return pairs", "return (pairs"),
-        "deleted": without(quick, *gone),
+        "deleted": without(changed, *gone),
         "loop": replace(untrained, "log-prob", first, endless),
         "stuck": replace(released, "log-prob", "def", stuck),
         "dead": replace(released, "log-prob", "def", "import os\nos._exit(1)\ndef"),
@@ -142,7 +143,8 @@ def points(line: dict[str, str]) -> dict[str, float]:
 
 def feedback(course, student):
     page = course / "feedback" / student / "sparse_vae" / "assignment.html"
-    return html.unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
+    text = html.unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
+    return " ".join(text.split())
 
 
 def test_points_add_up_to_the_stated_total(source):
@@ -181,28 +183,30 @@ def test_an_untouched_submission_gets_nothing(graded):
 def test_a_known_mistake_costs_its_task_and_is_named(graded, course):
     assert points(graded["mistaken"]) == {**POINTS, "task-1-tests": 0}
     assert "spike_var used as a standard deviation" in graded["mistaken"]["what_happened"]
-    assert "spike_var is a variance; the spike's standard deviation" in feedback(course, "mistaken")
+    named = "Comments: AssertionError: ✗ Task 1, spike_var used as a standard deviation: "
+    assert named in feedback(course, "mistaken") and named not in feedback(course, "perfect")
 
 
 def test_a_broken_cell_costs_its_task(graded, course):
     assert points(graded["broken"]) == {**POINTS, "task-2-tests": 0}
     what = "antithetic-kl: SyntaxError: incomplete input (line 9)"
     assert what in graded["broken"]["what_happened"]
-    assert "SyntaxError" in feedback(course, "broken")
+    assert "Comments: SyntaxError: incomplete input" in feedback(course, "broken")
 
 
-def test_deleted_cells_come_back(graded):
+def test_deleted_and_changed_cells_come_back(graded):
     line = graded["deleted"]
     assert points(line) == {**POINTS, "task-4-tests": 0}
     gone = "deleted and put back: judge, task-1-tests, mended-loss, task-4-tests"
     assert gone in line["what_happened"] and "not attempted: mended-loss" in line["what_happened"]
+    assert "changed although locked, and put back: task-2-tests;" in line["what_happened"]
 
 
 def test_an_endless_loop_is_stopped_and_the_rest_graded(graded, course):
     line = graded["loop"]
     assert points(line) == {**POINTS, "task-1-tests": 0, "task-3-tests": 0}
     assert "task-1-tests: CellTimeoutError: the cell ran past" in line["what_happened"]
-    assert "CellTimeoutError" in feedback(course, "loop")
+    assert "Comments: CellTimeoutError: the cell ran past" in feedback(course, "loop")
 
 
 @pytest.mark.parametrize(
@@ -301,6 +305,7 @@ MISTAKES = [
      "torch.logaddexp(\n        math.log(spike_prob) + log_spike, "
      "math.log(1 - spike_prob) + log_slab\n    )",
      "torch.log(spike_prob * log_spike.exp() + (1 - spike_prob) * log_slab.exp())"),
+    ("log-prob", "ready-made mixture", "return torch.logaddexp(", "return SpikeAndSlab and ("),
     ("log-prob", "gradients do not flow", "z**2", "z.detach()**2"),
     ("antithetic-kl", "wrong type", "return pairs.mean(dim=0), ", "return "),
     ("antithetic-kl", "wrong shape", "pairs.mean(dim=0), ", "pairs.mean(), "),
@@ -441,9 +446,25 @@ def test_the_page_shows_an_own_assignment_that_works(grading, tmp_path):
     assert rows["bob"].events[0] == "not attempted: threshold"
 
 
-def test_commands_and_files_on_the_page_exist(grading):
+def test_commands_and_files_on_the_page_exist():
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"make (release|grade|lab|\w+ ARGS)", PAGE)):
-        assert re.search(rf"^{target.split()[0]}:", makefile, re.M)
+    targets = set(re.findall(r"`make (\w+)", PAGE))
+    assert {"release", "grade"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.M), target
     for link in re.findall(r"\]\(([^)#\s]+)\)", PAGE):
         assert "://" in link or (FOLDER / link).exists(), link
+
+
+def test_a_row_says_why_nbgrader_fails_a_cell_without_an_error(grading):
+    cell = grading.make_cell("tests", "a", "f()", points=1)
+    cell.outputs = [nbformat.v4.new_output("stream", name="stderr", text="careful\n")]
+    assert grading._failure_of(cell) == "wrote to stderr, which nbgrader fails: careful"
+
+
+def test_lost_marks_are_noticed(grading, released):
+    bare = copy.deepcopy(released)
+    for cell in bare.cells:
+        cell.metadata.pop("nbgrader")
+    events = list(grading._events(bare, released, bare))
+    assert events[0].startswith("every cell has lost nbgrader's marks")

@@ -30,7 +30,7 @@ from traitlets.config.loader import PyFileConfigLoader
 FOLDER = Path(__file__).resolve().parent
 ASSIGNMENT = "sparse_vae"
 NOTEBOOK = "assignment"
-MESSAGE_LENGTH = 200  # of one event in the table
+EVENT_LENGTH, COMMENT_LENGTH = 200, 1000  # of one event in the table, and on a student's page
 
 
 class PutBackCells(NbGraderPreprocessor):
@@ -158,6 +158,7 @@ def _autograde(api: NbGraderAPI, course: Path, assignment: str, student: str) ->
     else:
         result = api.autograde(assignment, student, force=True)
         if result["success"]:
+            _comment(api, course, assignment, student)
             return None
         if result["error"].strip().splitlines()[-1] == "KeyboardInterrupt":
             raise KeyboardInterrupt
@@ -170,6 +171,23 @@ def _autograde(api: NbGraderAPI, course: Path, assignment: str, student: str) ->
                 mark.auto_score, mark.needs_manual_grade = 0, False
         gradebook.db.commit()
     return f"not graded, 0 points: {failure}"
+
+
+def _comment(api: NbGraderAPI, course: Path, assignment: str, student: str) -> None:
+    """Put what stopped a task's tests under the student's answer, where the feedback shows it."""
+    path = course / "autograded" / student / assignment / f"{NOTEBOOK}.ipynb"
+    comments, answer = {}, None
+    for cell in nbformat.read(path, as_version=4).cells:
+        marks = cell.metadata.get("nbgrader", {})
+        answer = marks.get("grade_id") if marks.get("solution") else answer
+        about = _failure_of(cell, COMMENT_LENGTH)
+        if answer and about and (marks.get("grade") or marks.get("solution")):
+            comments.setdefault(answer, about)  # the first failure is the cause of the others
+    with Gradebook(api.coursedir.db_url) as gradebook:
+        for name, about in comments.items():
+            comment = gradebook.find_comment(name, NOTEBOOK, assignment, student)
+            comment.auto_comment = comment.auto_comment or html.escape(about, quote=False)
+        gradebook.db.commit()
 
 
 def _explain(log: str) -> str:
@@ -241,18 +259,19 @@ def _events(
             yield f"{name}: {about}"
 
 
-def _failure_of(cell: NotebookNode) -> str | None:
+def _failure_of(cell: NotebookNode, limit: int = EVENT_LENGTH) -> str | None:
     """What stopped a cell, or made nbgrader refuse it."""
     outputs = cell.get("outputs", [])
     errors = [output for output in outputs if output.output_type == "error"]
     errors.sort(key=lambda error: error.ename != "CellTimeoutError")
     if errors:
         message = errors[0].evalue.strip().splitlines() or [""]
-        return _shorten(f"{errors[0].ename}: {message[0]}".rstrip(": "))
+        return _shorten(f"{errors[0].ename}: {message[0]}".rstrip(": "), limit)
     if cell.metadata.get("nbgrader", {}).get("grade"):
         for output in outputs:
             if output.output_type == "stream" and output.name == "stderr":
-                return _shorten(f"wrote to stderr, which nbgrader fails: {output.text.strip()}")
+                text = f"wrote to stderr, which nbgrader fails: {output.text.strip()}"
+                return _shorten(text, limit)
     return None
 
 
@@ -311,10 +330,10 @@ def _show(points: float | None) -> str:
     return "" if points is None else f"{points:g}"
 
 
-def _shorten(text: str) -> str:
+def _shorten(text: str, limit: int = EVENT_LENGTH) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(text.split()))
     text = re.sub(r" \(\d+\.py, line (\d+)\)", r" (line \1)", text)
-    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _is_locked(cell: NotebookNode) -> bool:
