@@ -292,7 +292,7 @@ def _probe_gradient(call: Caller, findings: Findings, g: Generator) -> None:
             f"for an f that couples two latents the gradient is {float(side.mean()):.3g} on "
             f"average, and {math.exp(-2):.3g} is right"
         )
-        findings.feature(f"curved {name}", float(side.mean()), 0.1)
+        findings.feature(f"curved {name}", float(side.mean()), 0.3)
         findings.test(f"curved {name}", p, text)
     scale = 0.5 + 0.01 * torch.arange(DIMENSIONS)
     linear = torch.stack(
@@ -317,7 +317,7 @@ def _probe_gradient(call: Caller, findings: Findings, g: Generator) -> None:
     findings.feature("offset", float((linear.mean(0) - wanted).mean()), 0.15)
     scatter = (linear - linear.mean(0)).div(scale * std(log_var)).double() * math.sqrt(SAMPLES)
     findings.feature("log scatter", math.log(float(scatter.std()) + 1e-2), 0.35)
-    findings.feature("shared", correlation(scatter[:, 0::2], scatter[:, 1::2]))
+    findings.feature("shared", correlation(scatter[:, 0::2], scatter[:, 1::2]), 0.5)
     same = bool(linear.std(dim=1).max() < 1e-6) and bool(linear.any())
     findings.feature("same for all latents", float(same))
 

@@ -86,7 +86,7 @@ def _probe(call: Caller, findings: Findings, g: Generator) -> None:
     findings.repeats = bool((errors[0] - errors[1]).abs().max() < 1e-5)
     text = f"at q = N(0.3, 0.7²) the estimate is {float(errors.mean()):+.3g} nats off on average"
     findings.test("noise", mean_p(errors.flatten(), floor=1e-4), text)
-    findings.feature("noise", float(errors.mean()), 0.35)
+    findings.feature("noise", float(errors.mean()), 0.5)
 
 
 def _errors(call: Caller, prior: Prior, q: tuple[Tensor, Tensor], calls: int) -> Tensor:
@@ -99,12 +99,12 @@ def _errors(call: Caller, prior: Prior, q: tuple[Tensor, Tensor], calls: int) ->
 def _test_scatter(call: Caller, findings: Findings) -> None:
     q = posterior(LINEAR, B, D)
     rough = _errors(call, LINEAR, q, 2)
-    findings.feature("rough offset", float(rough.mean()), 1.5)
+    findings.feature("rough offset", float(rough.mean()), 3.0)
     errors = torch.cat([rough, _errors(call, LINEAR, q, 28)])
     offset = float(errors.mean())
     text = f"the estimate is {offset:+.3g} nats off on average"
     findings.test("mean", mean_p(errors.flatten(), floor=1e-4), text)
-    findings.feature("offset", offset, 0.3)
+    findings.feature("offset", offset, 0.5)
     delta = (q[0] - LINEAR.centre) / LINEAR.width
     largest = ((delta**2 + 0.5).sum(1) / SAMPLES).double()  # variance, closed-form entropy or not
     e = errors / largest.sqrt()
@@ -115,9 +115,9 @@ def _test_scatter(call: Caller, findings: Findings) -> None:
     text = "the estimates of different images err together: their noise is shared"
     findings.test("images", upper_chi2_p(float(together.square().sum()), together.numel()), text)
     scatter = e - e.mean(0)
-    findings.feature("log scatter", math.log(float(scatter.std()) + 1e-2), 0.2)
+    findings.feature("log scatter", math.log(float(scatter.std()) + 1e-2), 0.35)
     apart = float((scatter.mean(dim=1) * math.sqrt(B)).std() / (scatter.std() + 1e-9))
-    findings.feature("shared by images", apart, 0.6)
+    findings.feature("shared by images", apart, 1.0)
 
 
 def _test_gradient(call: Caller, findings: Findings) -> None:

@@ -235,23 +235,23 @@ def _probe(call: Caller, findings: Findings, g: Generator) -> None:
     # Fixed pixels and posterior: what a mistake does to the value is then the same each time.
     pixels = draw_pixels(torch.Generator().manual_seed(7), IMAGES, PIXELS)
     rough = _errors(call, LINEAR, pixels, 4)
-    findings.feature("rough offset", float(rough.mean()), 0.6)
+    findings.feature("rough offset", float(rough.mean()), 1.2)
     errors = torch.cat([rough, _errors(call, LINEAR, pixels, 66)])
     text = f"the loss is {float(errors.mean()):+.3g} nats off on average"
     findings.test("mean", mean_p(errors, floor=1e-4), text)
-    findings.feature("offset", float(errors.mean()), 0.25)
+    findings.feature("offset", float(errors.mean()), 0.45)
     delta = (posterior(LINEAR, IMAGES, LATENTS)[0] - LINEAR.centre) / LINEAR.width
     largest = float((delta**2 + 0.5).sum()) / (SAMPLES * IMAGES**2)
     e = errors / math.sqrt(largest)
     scatter = float(e.square().mean().sqrt())
     text = f"the loss scatters {scatter:.3g} times as much as {SAMPLES} samples an image allow"
     findings.test("scatter", upper_chi2_p(float(e.square().sum()), e.numel()), text)
-    findings.feature("log scatter", math.log(float(e.std()) + 1e-2), 0.35)
+    findings.feature("log scatter", math.log(float(e.std()) + 1e-2), 0.5)
     errors = _errors(call, WAVES, pixels, 16)
     findings.repeats = bool((errors[0] - errors[1]).abs() < 1e-5)
     text = f"at q = N(0.3, 0.7²) the loss is {float(errors.mean()):+.3g} nats off on average"
     findings.test("noise", mean_p(errors, floor=1e-4), text)
-    findings.feature("noise", float(errors.mean()), 0.25)
+    findings.feature("noise", float(errors.mean()), 0.6)
     _compare_gradients(call, findings, pixels)
 
 
