@@ -53,7 +53,8 @@ def is_same_stream(first: nbformat.NotebookNode, second: nbformat.NotebookNode) 
 
 def remake(path: Path) -> float:
     """Run one notebook and save it; returns the seconds it took."""
-    notebook = nbformat.read(path, as_version=4)
+    before = path.read_text()
+    notebook = nbformat.reads(before, as_version=4)
     start = time.perf_counter()
     nbclient.NotebookClient(
         notebook,
@@ -63,6 +64,8 @@ def remake(path: Path) -> float:
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     seconds = time.perf_counter() - start
+    if path.read_text() != before:
+        raise SystemExit(f"{path.name} was edited while it ran and is left as it is: run it again")
     nbformat.write(tidy(notebook), path)
     return seconds
 
