@@ -308,5 +308,5 @@ def _progress_bar(total: int, wanted: bool) -> Iterator[tqdm]:
     in_notebook = getattr(get_ipython(), "kernel", None) is not None
     file = _NotebookLine() if wanted and in_notebook else sys.stderr
     disable = not wanted or not (in_notebook or sys.stderr.isatty())
-    with tqdm(total=total, file=file, disable=disable, leave=False, ncols=90) as bar:
+    with tqdm(total=total, file=file, disable=disable, leave=False, ncols=90, ascii=False) as bar:
         yield bar
