@@ -93,15 +93,9 @@ def plot_codes(mu: Tensor, ax: Axes, limit: float = 3.0, title: str = "", **kwar
         mu: (B, D) posterior means; white is 0, blue negative, red positive.
         limit: |mu| at which the colour saturates.
     """
-    defaults = {"cmap": "RdBu_r", "cbar_kws": {"label": "posterior mean μ"}, "yticklabels": False}
-    sns.heatmap(
-        torch.as_tensor(mu).detach().cpu().numpy(),
-        vmin=-limit,
-        vmax=limit,
-        center=0,
-        ax=ax,
-        **{**defaults, **kwargs},
-    )
+    look = {"cmap": "RdBu_r", "cbar_kws": {"label": "posterior mean μ"}, "yticklabels": False}
+    look |= {"vmin": -limit, "vmax": limit, "center": 0, **kwargs}
+    sns.heatmap(torch.as_tensor(mu).detach().cpu().numpy(), ax=ax, **look)
     ax.set(xlabel="latent", ylabel="image", title=title)
     return ax
 

@@ -3,9 +3,10 @@
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -199,13 +200,11 @@ def load_checkpoint(path: str | Path, model: VAE) -> History:
     try:
         content = torch.load(path, map_location=model.device, weights_only=True)
     except Exception as error:
-        raise ValueError(
-            f"{path.name} is damaged or no checkpoint of this course: {error}"
-        ) from None
-    if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
-        raise ValueError(
-            f"{path.name} is no checkpoint of this course (wanted: {CHECKPOINT_FORMAT!r})"
-        )
+        raise ValueError(f"{path.name} is damaged or no checkpoint of ours: {error}") from None
+    parts = {"format", "model", "weights", "history"}
+    known = isinstance(content, dict) and content.keys() == parts
+    if not known or content["format"] != CHECKPOINT_FORMAT:
+        raise ValueError(f"{path.name} is no checkpoint of this course")
     saved, wanted = content["model"], _describe(model)
     differences = [
         f"{name}: {saved.get(name)!r} in the file, {wanted[name]!r} in the model"
@@ -214,9 +213,7 @@ def load_checkpoint(path: str | Path, model: VAE) -> History:
     ]
     if differences:
         raise ValueError(f"{path.name} holds another model ({'; '.join(differences)})")
-    broken = [
-        name for name, weight in content["weights"].items() if not torch.isfinite(weight).all()
-    ]
+    broken = [name for name, w in content["weights"].items() if not torch.isfinite(w).all()]
     if broken:
         raise ValueError(f"{path.name} holds NaN or infinite weights in {', '.join(broken)}")
     model.load_state_dict(content["weights"])
@@ -228,10 +225,17 @@ def _describe(model: VAE) -> dict[str, str]:
     shapes = {name: str(tuple(value.shape)) for name, value in model.state_dict().items()}
     return {
         "prior": _describe_distribution(model.prior),
-        "posterior": getattr(model.posterior, "__name__", repr(model.posterior)),
-        "likelihood": getattr(model.likelihood, "__name__", repr(model.likelihood)),
+        "posterior": _describe_function(model.posterior),
+        "likelihood": _describe_function(model.likelihood),
         **shapes,
     }
+
+
+def _describe_function(function: Callable) -> str:
+    if isinstance(function, partial):
+        settings = ", ".join(f"{name}={value}" for name, value in sorted(function.keywords.items()))
+        return f"{_describe_function(function.func)}({settings})"
+    return getattr(function, "__qualname__", type(function).__name__)
 
 
 def _describe_distribution(distribution: torch.distributions.Distribution) -> str:
@@ -240,8 +244,8 @@ def _describe_distribution(distribution: torch.distributions.Distribution) -> st
         if isinstance(value, torch.distributions.Distribution):
             parts.append(f"{name}={_describe_distribution(value)}")
         elif isinstance(value, Tensor):
-            learned = value.requires_grad
-            parts.append(f"{name.strip('_')}={'learned' if learned else value.cpu().tolist()}")
+            numbers = " ".join(f"{number:.6g}" for number in value.detach().flatten().tolist())
+            parts.append(f"{name.strip('_')}={'learned' if value.requires_grad else numbers}")
     return f"{type(distribution).__name__}({', '.join(parts)})"
 
 

@@ -4,6 +4,7 @@ import math
 import pickle
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -11,11 +12,13 @@ from torch.distributions import kl_divergence
 
 from svae_helpers import (
     VAE,
+    GatedNormal,
     History,
     SpikeAndSlab,
     elbo_terms,
     evaluate,
     fit,
+    gated_posterior,
     get_device,
     kl_monte_carlo,
     load_checkpoint,
@@ -23,6 +26,7 @@ from svae_helpers import (
     save_checkpoint,
     seed_everything,
 )
+from svae_helpers.training import _describe
 
 CPU = {"device": "cpu", "progress": False}
 
@@ -188,6 +192,16 @@ def test_a_checkpoint_of_another_model_is_refused_in_words(other, words, tmp_pat
     with pytest.raises(ValueError, match=f"another model.*{words}"):
         load_checkpoint(path, model)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_a_description_is_the_same_in_another_process():
+    posterior = partial(gated_posterior, temperature=0.3)
+    prior = GatedNormal(gate_prob=0.2)
+    described = _describe(tiny(posterior=posterior, prior=prior))
+    assert described["posterior"] == "gated_posterior(temperature=0.3)"
+    assert " at 0x" not in str(described)
+    other = _describe(tiny(posterior=partial(gated_posterior, temperature=0.4), prior=prior))
+    assert other["posterior"] != described["posterior"]
 
 
 class Bomb:
