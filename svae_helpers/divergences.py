@@ -105,19 +105,17 @@ def kl_bounds(q: Normal, p: SpikeAndSlab) -> tuple[Tensor, Tensor]:
     for component in (p.spike, p.slab):
         if not isinstance(component, Normal):
             raise NotImplementedError(f"kl_bounds needs Gaussian components, got {component}")
-    spike_prob = p.spike_prob.to(q.loc.dtype)
-    weights = torch.stack(torch.broadcast_tensors(spike_prob, 1 - spike_prob))
-    weights = weights.reshape(2, *[1] * (q.loc.dim() - spike_prob.dim()), *spike_prob.shape)
-    log_weights = weights.clamp(min=torch.finfo(weights.dtype).tiny).log()
-    kls = torch.stack([kl_divergence(q, g).to(q.loc.dtype) for g in (p.spike, p.slab)])
-    overlaps = torch.stack(
-        [
-            Normal(g.loc, (q.variance + g.variance).sqrt(), validate_args=False).log_prob(q.loc)
-            for g in (p.spike, p.slab)
-        ]
-    )  # log ∫ q(z) g(z) dz for each
-    upper = -torch.logsumexp(log_weights - kls, dim=0)
-    lower = -q.entropy() - torch.logsumexp(log_weights + overlaps, dim=0)
+    dtype = q.loc.dtype
+    tiny = torch.finfo(dtype).tiny
+    spike_prob = p.spike_prob.to(dtype)
+    log_weights = spike_prob.clamp(min=tiny).log(), (1 - spike_prob).clamp(min=tiny).log()
+    kls, overlaps = [], []
+    for log_weight, g in zip(log_weights, (p.spike, p.slab), strict=True):
+        both = Normal(g.loc, (q.variance + g.variance).sqrt(), validate_args=False)
+        kls.append((log_weight - kl_divergence(q, g)).to(dtype))
+        overlaps.append((log_weight + both.log_prob(q.loc)).to(dtype))  # log ∫ q(z) g(z) dz
+    upper = -torch.logaddexp(*kls)
+    lower = -q.entropy() - torch.logaddexp(*overlaps)
     return lower, upper
 
 
