@@ -87,6 +87,13 @@ def without(notebook, *names):
     return notebook
 
 
+def begun_with(notebook, code):
+    """A copy of the notebook with a cell of the student's own on top."""
+    notebook = copy.deepcopy(notebook)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(code))
+    return notebook
+
+
 @pytest.fixture(scope="module")
 def released(grading, course):
     return read(grading.release(course) / "assignment.ipynb")
@@ -102,24 +109,24 @@ def graded(grading, course, released, source):
     """The table of grades, by student, after all submissions went through."""
     quick = solve(released, source)  # the experiment is marked by hand: it need not run each time
     cell_named(quick, "experiment").source = "print('a table')"
-    untrained = copy.deepcopy(quick)
+    untrained = copy.deepcopy(quick)  # task 3 left out, where the others are what matters
     stub = cell_named(released, "train-laplace").source
     cell_named(untrained, "train-laplace").source = stub
     first = "    log_spike ="
     squared = f"    spike_var = spike_var**2\n{first}"
     endless = f"    while True:\n        pass\n{first}"
-    stuck = "while True:\n    try:\n        sum(range(10**6))\n    except BaseException: pass\ndef"
-    changed = replace(quick, "task-2-tests", "assert", "print")
+    stuck = "while True:\n  try:\n    sum(range(10**6))\n  except BaseException:\n    pass"
+    changed = replace(untrained, "task-2-tests", "assert", "print")
     gone = ("judge", "task-1-tests", "mended-loss", "task-4-tests")
     notebooks = {
         "perfect": solve(released, source),
         "untouched": released,
         "mistaken": replace(quick, "log-prob", first, squared),
-        "broken": replace(quick, "antithetic-kl", "return pairs", "return (pairs"),
+        "broken": replace(untrained, "antithetic-kl", "return pairs", "return (pairs"),
         "deleted": without(changed, *gone),
         "loop": replace(untrained, "log-prob", first, endless),
-        "stuck": replace(released, "log-prob", "def", stuck),
-        "dead": replace(released, "log-prob", "def", "import os\nos._exit(1)\ndef"),
+        "stuck": begun_with(released, stuck),
+        "dead": begun_with(released, "import os\nos._exit(1)"),
     }
     for student, notebook in notebooks.items():
         path = course / "submitted" / student / "sparse_vae" / "assignment.ipynb"
@@ -188,7 +195,7 @@ def test_a_known_mistake_costs_its_task_and_is_named(graded, course):
 
 
 def test_a_broken_cell_costs_its_task(graded, course):
-    assert points(graded["broken"]) == {**POINTS, "task-2-tests": 0}
+    assert points(graded["broken"]) == {**POINTS, "task-2-tests": 0, "task-3-tests": 0}
     what = "antithetic-kl: SyntaxError: incomplete input (line 9)"
     assert what in graded["broken"]["what_happened"]
     assert "Comments: SyntaxError: incomplete input" in feedback(course, "broken")
@@ -196,10 +203,12 @@ def test_a_broken_cell_costs_its_task(graded, course):
 
 def test_deleted_and_changed_cells_come_back(graded):
     line = graded["deleted"]
-    assert points(line) == {**POINTS, "task-4-tests": 0}
-    gone = "deleted and put back: judge, task-1-tests, mended-loss, task-4-tests"
-    assert gone in line["what_happened"] and "not attempted: mended-loss" in line["what_happened"]
-    assert "changed although locked, and put back: task-2-tests;" in line["what_happened"]
+    assert points(line) == {**POINTS, "task-3-tests": 0, "task-4-tests": 0}
+    assert line["what_happened"] == (
+        "deleted and put back: judge, task-1-tests, mended-loss, task-4-tests; "
+        "changed although locked, and put back: task-2-tests; "
+        "not attempted: train-laplace, mended-loss"
+    )
 
 
 def test_an_endless_loop_is_stopped_and_the_rest_graded(graded, course):
