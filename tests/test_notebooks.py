@@ -84,6 +84,10 @@ def test_references_are_complete(path):
     assert entries
     numbers = [int(n) for n in re.findall(r"^(\d+)\. ", references, flags=re.M)]
     assert numbers == list(range(1, len(numbers) + 1))
+    prose = re.sub(r"\$[^$]*\$|`[^`]*`", "", markdown(path).split("## References")[0])
+    groups = re.findall(r"\[([1-9](?:, [1-9])*)\]", prose)  # [0, 1] is an interval
+    cited = {int(number) for group in groups for number in group.split(", ")}
+    assert cited <= set(numbers), f"cited, but not listed: {sorted(cited - set(numbers))}"
     for entry in entries:
         assert re.match(r"\D{5,}?\((19|20)\d\d\)[.,:]? \S[^.]{8,}", entry), entry  # who, when, what
 
