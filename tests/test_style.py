@@ -22,6 +22,14 @@ def spelling(folder: Path) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout
 
 
+def ignored(paths: list[Path]) -> set[Path]:
+    """Those that git ignores, such as what students hand in; none outside a git checkout."""
+    names = "\0".join(str(path.relative_to(ROOT)) for path in paths)
+    command = ["git", "check-ignore", "--stdin", "-z"]
+    done = subprocess.run(command, cwd=ROOT, input=names, capture_output=True, text=True)
+    return {ROOT / name for name in done.stdout.split("\0") if name}
+
+
 def test_code_passes_ruff():
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise"]
     command += FOLDERS
@@ -34,8 +42,9 @@ def test_spelling(tmp_path):
     for folder in FOLDERS:
         for suffix in ("*.md", "*.py", "*.ipynb"):
             paths += (ROOT / folder).rglob(suffix)
+    skipped = ignored(paths)
     for path in paths:
-        if ".ipynb_checkpoints" in path.parts:
+        if path in skipped:
             continue
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
@@ -51,3 +60,8 @@ def test_a_misspelling_is_noticed(tmp_path, suffix):
     typo = "t" "eh"  # in two, or this file would not pass
     (tmp_path / f"page.{suffix}").write_text(f"# {typo} posterior\n")
     assert typo in spelling(tmp_path)
+
+
+def test_what_students_hand_in_is_not_spell_checked():
+    handed_in = ROOT / "notebooks" / "assignments" / "submitted" / "ada" / "assignment.ipynb"
+    assert ignored([handed_in, Path(__file__)]) == {handed_in}
