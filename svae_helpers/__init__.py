@@ -46,4 +46,3 @@ from .training import (
     save_checkpoint,
     seed_everything,
 )
-

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NUM_PIXELS = 784                                                    # 28 × 28
+NUM_PIXELS = 784  # 28 × 28
 SOURCES = ("embedded", "full", "fashion")
 BINARISATIONS = ("none", "static")
 DEFAULT_ROOT = Path("~/.cache/svae_helpers")
-DOWNLOAD_TIMEOUT = 20.0                                             # seconds without an answer
+DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer
 
-EMBEDDED_TRAIN = 4000                                               # of 5,000, the rest is test
+EMBEDDED_TRAIN = 4000  # of 5,000, the rest is test
 # Of the bytes of the images followed by those of the labels; tests/tools/make_mnist_5000.py
 # makes the file and prints this number.
 EMBEDDED_SHA256 = "024a26470dae4e7aca1361c97530c15f6ee2a1f67575607955063e3598894780"
@@ -127,10 +127,10 @@ def load_mnist(
     generator = torch.Generator().manual_seed(seed)
     parts = []
     for images, labels in arrays:
-        pixels = torch.from_numpy(images.astype(np.float32)).div_(255)      # (N, 784)
+        pixels = torch.from_numpy(images.astype(np.float32)).div_(255)  # (N, 784)
         if binarise == "static":
             pixels = binarise_images(pixels, generator)
-        digits = torch.from_numpy(labels.astype(np.int64))                  # (N,)
+        digits = torch.from_numpy(labels.astype(np.int64))  # (N,)
         parts.append(Digits(pixels.to(device), digits.to(device)))
     train, test = parts
     return train, test
@@ -161,7 +161,7 @@ def _read_embedded() -> list[tuple[np.ndarray, np.ndarray]]:
     try:
         with files("svae_helpers.assets").joinpath(name).open("rb") as file:
             arrays = np.load(file, allow_pickle=False)
-            images, labels = arrays["images"], arrays["labels"]     # (5000, 784), (5000,)
+            images, labels = arrays["images"], arrays["labels"]  # (5000, 784), (5000,)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RuntimeError(f"the package's {name} cannot be read ({error}): {advice}") from error
     checksum = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
@@ -209,7 +209,7 @@ def _read_checked(dataset: str, name: str, folder: Path) -> np.ndarray:
     problems = []
     for path in _candidates(folder, name):
         content, problem = path.read_bytes(), None
-        if content.startswith(b"\x1f\x8b"):                         # gzip, whatever it is called
+        if content.startswith(b"\x1f\x8b"):  # gzip, whatever it is called
             try:
                 content = gzip.decompress(content)
             except (OSError, EOFError, zlib.error) as error:

@@ -107,7 +107,7 @@ def test_embedded_digits_are_stratified_and_shuffled(part, count, per_class):
     assert digits.images.device.type == digits.labels.device.type == "cpu"
     assert digits.images.min() == 0 and digits.images.max() == 1
     assert digits.labels.bincount().tolist() == [per_class] * 10
-    assert len(set(digits.labels[:50].tolist())) == 10             # sorted ones would be one class
+    assert len(set(digits.labels[:50].tolist())) == 10  # sorted ones would be one class
 
 
 def test_embedded_pixels_are_whole_numbers_over_255():
@@ -125,7 +125,7 @@ def test_embedded_digits_look_like_digits():
     train, test = load_mnist()
     centres = torch.stack([train.images[train.labels == digit].mean(0) for digit in range(10)])
     nearest = torch.cdist(test.images, centres).argmin(1)
-    assert (nearest == test.labels).float().mean() > 0.75          # 0.1 with labels out of step
+    assert (nearest == test.labels).float().mean() > 0.75  # 0.1 with labels out of step
 
 
 def test_no_digit_is_in_both_parts():
@@ -139,7 +139,7 @@ def test_embedded_file_is_under_a_megabyte():
 
 
 def test_embedded_digits_need_neither_torchvision_nor_network(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision", None)          # importing it fails
+    monkeypatch.setitem(sys.modules, "torchvision", None)  # importing it fails
     monkeypatch.setattr(socket, "socket", None)
     assert len(load_mnist()[0].images) == 4000
 
@@ -186,9 +186,7 @@ def absent(path):
     pass
 
 
-@pytest.mark.parametrize(
-    "spoil", [flipped_bit, pickled, halved, scrambled, without_labels, absent]
-)
+@pytest.mark.parametrize("spoil", [flipped_bit, pickled, halved, scrambled, without_labels, absent])
 def test_spoilt_embedded_file_asks_for_reinstalling(spoil, monkeypatch, tmp_path):
     spoil(tmp_path / "mnist_5000.npz")
     monkeypatch.setattr(data, "files", lambda package: tmp_path)
@@ -245,7 +243,7 @@ def test_static_pixels_are_bernoulli_draws_of_the_grey_ones():
         for low, high in [(0, 1), (0, 0.5), (0.5, 1)]:
             pixels = (grey.images > low) & (grey.images < high)
             assert abs(bernoulli_z_score(drawn.images[pixels], grey.images[pixels])) < 5
-            thresholded = (grey.images[pixels] > 0.5).float()      # the mistake to catch
+            thresholded = (grey.images[pixels] > 0.5).float()  # the mistake to catch
             assert abs(bernoulli_z_score(thresholded, grey.images[pixels])) > 5
 
 
@@ -322,7 +320,7 @@ def test_home_is_the_default_place(published, tmp_path, monkeypatch):
 
 def test_a_gz_file_that_is_not_zipped_is_read(published, tmp_path):
     folder = write(tmp_path, published["MNIST"])
-    (folder / NAMES[0]).rename(folder / f"{NAMES[0]}.gz")          # some browsers unzip
+    (folder / NAMES[0]).rename(folder / f"{NAMES[0]}.gz")  # some browsers unzip
     assert len(load_mnist("full", root=tmp_path)[0].images) == 12
 
 

