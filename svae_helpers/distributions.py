@@ -159,7 +159,7 @@ class SpikeAndSlab(Distribution):
         return torch.logaddexp(*self._log_joint(value))
 
     def slab_responsibility(self, z: Tensor) -> Tensor:
-        """P(slab | z), the posterior probability that the latent is on (Eq. 4.3)."""
+        """P(slab | z), the posterior probability that the latent is on (Eq. 4.8)."""
         log_spike, log_slab = self._log_joint(z)
         return torch.sigmoid(log_slab - log_spike)
 
@@ -176,12 +176,12 @@ class SpikeAndSlab(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """π E_spike[z] + (1 − π) E_slab[z] (Eq. 4.7)."""
+        """π E_spike[z] + (1 − π) E_slab[z] (Eq. 4.3)."""
         return self._mix(self.spike.mean, self.slab.mean)
 
     @property
     def variance(self) -> Tensor:
-        """Mean of the variances plus variance of the means (Eq. 4.7)."""
+        """Mean of the variances plus variance of the means (Eq. 4.3)."""
         second_moment = self._mix(
             self.spike.variance + self.spike.mean.square(),
             self.slab.variance + self.slab.mean.square(),
@@ -194,7 +194,7 @@ class SpikeAndSlab(Distribution):
 
     @property
     def crossover(self) -> Tensor:
-        """|z| at which spike and slab are equally likely (Eq. 4.4); 0 or ∞ where they never are.
+        """|z| at which spike and slab are equally likely (Eq. 4.10); 0 or ∞ where they never are.
 
         Raises:
             NotImplementedError: for other components than zero-mean Gaussians; compare
@@ -318,7 +318,7 @@ class GatedNormal(Distribution):
         return self.gate_prob * (self.scale.square() + self.loc.square()) - self.mean.square()
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Draw through the relaxed gate (Eq. 8.3), made hard on the way forward (Eq. 8.4).
+        """Draw through the relaxed gate (Eq. 8.7), made hard on the way forward (Eq. 8.8).
 
         Returns:
             sample_shape + batch_shape, with gradients to gate_logits, loc and scale.

@@ -15,7 +15,7 @@ TAIL_NATS = 20.0  # the spike's share of the log-density is below e^-20 beyond t
 
 
 def kl_normal_standard(q: Normal) -> Tensor:
-    """KL(q ‖ N(0, 1)) per latent, in closed form (Eq. 3.5).
+    """KL(q ‖ N(0, 1)) per latent, in closed form (Eq. 3.6).
 
     Args:
         q: posterior of batch shape (B, D).
@@ -51,7 +51,7 @@ def kl_monte_carlo(q: Distribution, p: Distribution, num_samples: int = 10) -> T
 
 
 def kl_quadrature(q: Normal, p: SpikeAndSlab, num_nodes: int = 64) -> Tensor:
-    """KL(q ‖ p) per latent to 1e-7 nats (float64), for zero-mean Gaussian spike and slab (Eq. 5.6).
+    """KL(q ‖ p) per latent to 1e-7 nats (float64), for zero-mean Gaussian spike and slab (Eq. 5.7).
 
     The slab's part is a Gaussian KL. What the spike adds is a smooth function that vanishes
     outside the spike, integrated by Gauss–Legendre where it overlaps with q.
@@ -90,7 +90,7 @@ def kl_quadrature(q: Normal, p: SpikeAndSlab, num_nodes: int = 64) -> Tensor:
 
 
 def kl_bounds(q: Normal, p: SpikeAndSlab) -> tuple[Tensor, Tensor]:
-    """Sandwich KL(q ‖ p) per latent between closed forms (Eqs. 5.4 and 5.5; Hershey & Olsen 2007).
+    """Sandwich KL(q ‖ p) per latent between closed forms (Eqs. 5.6 and 5.4; Hershey & Olsen 2007).
 
     Args:
         q: posterior of batch shape (B, D).
@@ -120,7 +120,7 @@ def kl_bounds(q: Normal, p: SpikeAndSlab) -> tuple[Tensor, Tensor]:
 
 
 def kl_gated(q: GatedNormal, p: GatedNormal) -> Tensor:
-    """KL(q ‖ p) per latent between two gated Gaussians, in closed form (Eq. 8.2).
+    """KL(q ‖ p) per latent between two gated Gaussians, in closed form (Eq. 8.3).
 
     The gates' Bernoulli KL, plus the Gaussian KL in proportion to how often q's gate is open.
 

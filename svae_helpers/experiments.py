@@ -83,7 +83,7 @@ MEASURES = (
     "count", "count_prior", "drawn_count", "expected_count", "expected_count_prior", "active_units",
     "mutual_information", "kl_aggregate", "latent_information", "kl_marginals",
     "hoyer", "hoyer_gaussian", "hoyer_prior", "confidence", "class_entropy",
-)  # fmt: skip
+)  # fmt: skip  # a line a kind of measure
 COLUMNS = [*(field.name for field in fields(Setting)), *MEASURES]
 
 
@@ -208,7 +208,7 @@ def elbo_surgery(q: Normal, prior: Distribution, num_samples: int = 10) -> tuple
 
 @torch.no_grad()
 def latent_surgery(q: Normal, prior: Distribution, num_samples: int = 2) -> tuple[float, float]:
-    """The same split of each latent by itself, both parts summed over latents (Eq. 7.3)."""
+    """The same split of each latent by itself, both parts summed over latents (Eq. 7.2)."""
     information, marginals = 0.0, 0.0
     for latent in range(q.loc.shape[1]):
         one = Normal(q.loc[:, latent], q.scale[:, latent])

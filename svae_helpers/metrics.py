@@ -67,7 +67,7 @@ def active_units(mu: Tensor) -> Tensor:
 
 
 def hoyer_sparsity(mu: Tensor) -> Tensor:
-    """Hoyer's sparsity of the live latents, averaged over images (Eq. 7.2; Mathieu et al. 2019).
+    """Hoyer's sparsity of the live latents, averaged over images (Eq. 7.4; Mathieu et al. 2019).
 
     1 for one latent on, 0 for all of equal size; Gaussian noise gives about ¼, so read it beside
     `hoyer_gaussian_reference` of the same number of live latents. Each latent is divided by its

@@ -15,7 +15,7 @@ KL = Callable[[Distribution, Distribution], Tensor]
 
 
 class ElboTerms(NamedTuple):
-    """The two terms of the ELBO (Eq. 1.6), each (B,), in nats per image.
+    """The two terms of the ELBO (Eq. 1.10), each (B,), in nats per image.
 
     Attributes:
         reconstruction: log p(x|z) at one draw z ~ q(z|x), summed over pixels.
@@ -36,12 +36,12 @@ class ElboTerms(NamedTuple):
         return -self.elbo.mean()
 
     def beta_loss(self, beta: float) -> Tensor:
-        """The same with the KL weighed by beta (Eq. 8.5); a bound on log p(x) only for beta ≥ 1."""
+        """The same with the KL weighed by beta (Eq. 8.9); a bound on log p(x) only for beta ≥ 1."""
         return (beta * self.kl - self.reconstruction).mean()
 
 
 def elbo_terms(model: VAE, x: Tensor, kl: KL = kl_divergence) -> ElboTerms:
-    """Estimate the ELBO's terms with one reparameterised draw per image (Eqs. 1.6 and 3.6).
+    """Estimate the ELBO's terms with one reparameterised draw per image (Eqs. 1.10 and 3.7).
 
     Args:
         model: encoder, decoder and prior.
@@ -56,7 +56,7 @@ def elbo_terms(model: VAE, x: Tensor, kl: KL = kl_divergence) -> ElboTerms:
 
 
 def importance_weighted_bound(model: VAE, x: Tensor, num_samples: int) -> Tensor:
-    """Lower bound on log p(x) that tightens with num_samples (Eq. 1.7; Burda et al. 2015).
+    """Lower bound on log p(x) that tightens with num_samples (Eq. 1.13; Burda et al. 2015).
 
     Holds num_samples · B decoded images in memory: hand in a large set in batches.
 

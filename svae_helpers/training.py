@@ -86,7 +86,7 @@ def fit(
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> History:
-    """Train a VAE by Adam on minus the ELBO (Eq. 6.1), or the β-ELBO (Eq. 8.5).
+    """Train a VAE by Adam on minus the ELBO (Eq. 6.1), or the β-ELBO (Eq. 8.9).
 
     Interrupting the kernel keeps the model and the history so far.
 

@@ -11,9 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "svae_helpers"
 TOP_LEVEL = {
-    ".ci", ".gitignore", "DATA_LICENSE", "LICENSE", "Makefile", "README.md",
-    "environment.yml", "figures", "notebooks", "pyproject.toml", "svae_helpers", "tests",
-}  # fmt: skip
+    ".ci",
+    ".gitignore",
+    "DATA_LICENSE",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "environment.yml",
+    "figures",
+    "notebooks",
+    "pyproject.toml",
+    "svae_helpers",
+    "tests",
+}
 
 # What each helper may import from the package directly; what those import comes with it. Beyond the
 # blueprint's table: expected counts need the quadrature, and a training history counts latents.

@@ -102,9 +102,12 @@ def test_continuous_bernoulli_samples_follow_the_density(logit):
     x = ContinuousBernoulli(torch.tensor(logit)).sample((20_000,)).double().numpy()
 
     def cdf(value):
-        return value if logit == 0 else (math.e ** (logit * (value - 1)) - math.exp(-logit)) / (
-            1 - math.exp(-logit)
-        ) if logit > 0 else (1 - math.e ** (logit * value)) / (1 - math.exp(logit))  # fmt: skip
+        if logit == 0:
+            return value
+        if logit < 0:
+            return (1 - math.e ** (logit * value)) / (1 - math.exp(logit))
+        at_zero = math.exp(-logit)
+        return (math.e ** (logit * (value - 1)) - at_zero) / (1 - at_zero)
 
     assert stats.kstest(x, cdf).pvalue > FALSE_ALARM
 

@@ -116,8 +116,17 @@ def test_cells_are_short(path):
 
 
 def test_imports_are_what_the_environment_has(path):
-    allowed = {"torch", "torchvision", "numpy", "matplotlib", "seaborn", "ipywidgets", "IPython",
-               "svae_helpers", "pandas"}  # fmt: skip
+    allowed = {
+        "torch",
+        "torchvision",
+        "numpy",
+        "matplotlib",
+        "seaborn",
+        "ipywidgets",
+        "IPython",
+        "svae_helpers",
+        "pandas",
+    }
     for cell in code_cells(path):
         for node in ast.walk(ast.parse(cell.source)):
             names = []

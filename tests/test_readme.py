@@ -76,8 +76,10 @@ def test_the_ten_lines_run(tmp_path):
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     line = r"ELBO (-\d+) nats per image, ([\d.]+) active latents"
     found = re.fullmatch(line, done.stdout.strip())

@@ -1,10 +1,12 @@
 """Code passes ruff and prose passes a spelling check, in the notebooks too."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +37,31 @@ def test_code_passes_ruff():
     command += FOLDERS
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_code_is_laid_out_by_ruff():
+    command = [sys.executable, "-m", "ruff", "format", "--check", "--no-cache", "."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_notebook_that_is_laid_out_otherwise_is_noticed(tmp_path):
+    cell = nbformat.v4.new_code_cell("x = {'a':1}   # aligned")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "page.ipynb")
+    command = [sys.executable, "-m", "ruff", "format", "--check", "--no-cache"]
+    command += ["--config", str(ROOT / "pyproject.toml"), "page.ipynb"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 1
+
+
+def test_skipping_the_formatter_has_a_reason():
+    """What skips the formatter is followed by a comment that says why."""
+    marker = "# fmt: " + "skip"
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                assert marker not in line or re.search(marker + r"  # \S.*", line), (
+                    f"{path}: {line}"
+                )
 
 
 def test_spelling(tmp_path):

@@ -10,9 +10,21 @@ import textwrap
 from types import CodeType
 
 _HARMLESS = {
-    "RESUME", "NOP", "CACHE", "COPY_FREE_VARS", "MAKE_CELL", "EXTENDED_ARG", "PUSH_NULL", "PRECALL",
-    "LOAD_CONST", "LOAD_SMALL_INT", "RETURN_CONST", "RETURN_VALUE", "POP_TOP", "NOT_TAKEN",
-}  # fmt: skip
+    "RESUME",
+    "NOP",
+    "CACHE",
+    "COPY_FREE_VARS",
+    "MAKE_CELL",
+    "EXTENDED_ARG",
+    "PUSH_NULL",
+    "PRECALL",
+    "LOAD_CONST",
+    "LOAD_SMALL_INT",
+    "RETURN_CONST",
+    "RETURN_VALUE",
+    "POP_TOP",
+    "NOT_TAKEN",
+}
 _RAISING = {"LOAD_GLOBAL", "LOAD_NAME", "CALL", "RAISE_VARARGS", "LOAD_COMMON_CONSTANT"}
 
 

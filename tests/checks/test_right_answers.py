@@ -104,10 +104,12 @@ SPELLINGS = {
     ],
     "vae_loss": [
         lambda l, x, m, v: (
-            F.binary_cross_entropy_with_logits(l, x, reduction="sum")
-            - 0.5 * (1 + v - m**2 - v.exp()).sum()
-        )
-        / len(x),
+            (
+                F.binary_cross_entropy_with_logits(l, x, reduction="sum")
+                - 0.5 * (1 + v - m**2 - v.exp()).sum()
+            )
+            / len(x)
+        ),
         lambda logits, x, mu, log_var: (
             kl_divergence(normal(mu, log_var), standard(mu)).sum(1)
             - Bernoulli(logits=logits).log_prob(x).sum(1)
@@ -132,19 +134,17 @@ SPELLINGS = {
             - torch.logaddexp(*joint(z, spike_prob, spike_var)).sum(1)
         ).mean(),
         lambda l, x, m, v, z, p, s: (
-            -Bernoulli(logits=l).log_prob(x).sum()
-            + (normal(m, v).log_prob(z) - mixture(z, p, s).log_prob(z)).sum()
-        )
-        / l.shape[0],
+            (
+                -Bernoulli(logits=l).log_prob(x).sum()
+                + (normal(m, v).log_prob(z) - mixture(z, p, s).log_prob(z)).sum()
+            )
+            / l.shape[0]
+        ),
     ],
     "active_count": [
-        lambda mu, spike_prob, spike_var: (
-            joint(mu, spike_prob, spike_var).argmax(0).sum(1)
-        ),
+        lambda mu, spike_prob, spike_var: joint(mu, spike_prob, spike_var).argmax(0).sum(1),
         lambda m, p, v: (joint(m, p, v).softmax(0)[1] > 0.5).float().sum(-1),
-        lambda m, p, v: torch.tensor(
-            [int((joint(row, p, v).diff(dim=0) > 0).sum()) for row in m]
-        ),
+        lambda m, p, v: torch.tensor([int((joint(row, p, v).diff(dim=0) > 0).sum()) for row in m]),
     ],
     "gated_kl": [
         lambda gate_prob, mu, log_var, slab_prob: (
@@ -164,7 +164,7 @@ SPELLINGS = {
             + 0.5 * g * (m**2 + v.exp() - 1 - v)
         ).sum(1),
     ],
-}  # fmt: skip
+}
 
 
 def antithetic(shape):
@@ -266,9 +266,7 @@ RANDOM_SPELLINGS = {
         gradient_by_loop,
     ],
     "sample": [
-        lambda shape, spike_prob, spike_var: (
-            mixture(None, spike_prob, spike_var).sample(shape)
-        ),
+        lambda shape, spike_prob, spike_var: mixture(None, spike_prob, spike_var).sample(shape),
         sample_by_where,
         sample_by_loop,
     ],
@@ -286,7 +284,7 @@ RANDOM_SPELLINGS = {
         loss(kl_closed_entropy),
         loss(kl_antithetic_closed_entropy),
     ],
-}  # fmt: skip
+}
 
 
 def test_every_exercise_has_spellings():
