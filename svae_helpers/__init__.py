@@ -2,21 +2,18 @@
 
 from torch.distributions import kl_divergence
 
+from .checkpoints import load_checkpoint, save_checkpoint
 from .data import Digits, binarise_images, load_mnist
-from .distributions import (
-    GatedNormal,
-    SpikeAndSlab,
-    gated_posterior,
-    gaussian_posterior,
-)
+from .devices import get_device, seed_everything, use_one_thread
 from .divergences import (
-    expected_slab_responsibility,
     kl_bounds,
     kl_gated,
     kl_monte_carlo,
     kl_normal_standard,
     kl_quadrature,
 )
+from .evaluation import Evaluation, evaluate, posterior_means
+from .gated import GatedNormal, gated_posterior
 from .likelihoods import (
     ContinuousBernoulli,
     bernoulli_likelihood,
@@ -27,6 +24,7 @@ from .likelihoods import (
 from .metrics import (
     active_units,
     expected_slab_count,
+    expected_slab_responsibility,
     hoyer_gaussian_reference,
     hoyer_prior_reference,
     hoyer_sparsity,
@@ -34,15 +32,7 @@ from .metrics import (
     prior_slab_count,
     slab_count,
 )
-from .models import VAE
-from .objectives import ElboTerms, elbo_terms, importance_weighted_bound
-from .training import (
-    History,
-    evaluate,
-    fit,
-    get_device,
-    load_checkpoint,
-    posterior_means,
-    save_checkpoint,
-    seed_everything,
-)
+from .models import VAE, gaussian_posterior
+from .objectives import ElboTerms, elbo_terms, elbo_terms_at, importance_weighted_bound
+from .spike_and_slab import SpikeAndSlab
+from .training import History, default_optimiser, fit

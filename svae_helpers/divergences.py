@@ -1,17 +1,13 @@
 """KL(q ‖ p) per latent, in nats: closed form, Monte Carlo, quadrature, bounds."""
 
-from functools import lru_cache
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution, Normal, kl_divergence, register_kl
 
-from .distributions import GatedNormal, SpikeAndSlab, gaussian_parameters
-
-TAIL_STD = 7.0  # q holds 3e-12 of its mass beyond this many standard deviations
-TAIL_NATS = 20.0  # the spike's share of the log-density is below e^-20 beyond this many nats
+from .gated import GatedNormal
+from .quadrature import crossover_constants, expectation_within, spike_reach
+from .spike_and_slab import SpikeAndSlab, gaussian_parameters, given_variance
 
 
 def kl_normal_standard(q: Normal) -> Tensor:
@@ -70,22 +66,14 @@ def kl_quadrature(q: Normal, p: SpikeAndSlab, num_nodes: int = 64) -> Tensor:
     """
     if not isinstance(q, Normal):
         raise NotImplementedError(f"kl_quadrature needs a Normal q, got {q}: use kl_monte_carlo")
-    spike_prob, spike_var, slab_var = gaussian_parameters(p, q.loc.dtype)
+    spike_prob, spike_var, slab_var = gaussian_parameters(p, like=q.loc)
     always_off = spike_prob == 1
-    odds = torch.where(always_off, 0.0, spike_prob) / torch.where(always_off, 1.0, 1 - spike_prob)
-    log_peak = 0.5 * torch.log(slab_var / spike_var)
-    curvature = 0.5 * (1 / spike_var - 1 / slab_var)
-
-    def spike_share(z: Tensor) -> Tensor:  # softplus(c − d z²)
-        return torch.log1p(odds * torch.exp(log_peak - curvature * z.square()))
-
-    reach = ((log_peak + odds.clamp(min=1).log() + TAIL_NATS) / curvature).sqrt()
-    from_spike = _expectation_within(q, spike_share, reach, num_nodes)
-    mixture = (
-        _kl_centred(q, slab_var)
-        - torch.log1p(-torch.where(always_off, 0.0, spike_prob))
-        - from_spike
+    spike_prob = torch.where(always_off, 0.5, spike_prob)  # any other value: not used there
+    c, d = crossover_constants(spike_prob, spike_var, slab_var)
+    from_spike = expectation_within(
+        q, lambda z: F.softplus(c - d * z.square()), spike_reach(c, d), num_nodes
     )
+    mixture = _kl_centred(q, slab_var) - torch.log1p(-spike_prob) - from_spike
     return torch.where(always_off, _kl_centred(q, spike_var), mixture)
 
 
@@ -105,17 +93,17 @@ def kl_bounds(q: Normal, p: SpikeAndSlab) -> tuple[Tensor, Tensor]:
     for component in (p.spike, p.slab):
         if not isinstance(component, Normal):
             raise NotImplementedError(f"kl_bounds needs Gaussian components, got {component}")
-    dtype = q.loc.dtype
-    tiny = torch.finfo(dtype).tiny
-    spike_prob = p.spike_prob.to(dtype)
+    spike_prob = torch.as_tensor(p.spike_prob, dtype=q.loc.dtype, device=q.loc.device)
+    tiny = torch.finfo(q.loc.dtype).tiny
     log_weights = spike_prob.clamp(min=tiny).log(), (1 - spike_prob).clamp(min=tiny).log()
     kls, overlaps = [], []
-    for log_weight, g in zip(log_weights, (p.spike, p.slab), strict=True):
-        both = Normal(g.loc, (q.variance + g.variance).sqrt(), validate_args=False)
-        kls.append((log_weight - kl_divergence(q, g)).to(dtype))
-        overlaps.append((log_weight + both.log_prob(q.loc)).to(dtype))  # log ∫ q(z) g(z) dz
+    for log_weight, component in zip(log_weights, (p.spike, p.slab), strict=True):
+        loc = component.loc.to(q.loc)
+        variance = torch.as_tensor(given_variance(component)).to(q.loc)
+        kls.append(log_weight - kl_divergence(q, _normal(loc, variance)))
+        overlaps.append(log_weight + _normal(loc, q.variance + variance).log_prob(q.loc))
     upper = -torch.logaddexp(*kls)
-    lower = -q.entropy() - torch.logaddexp(*overlaps)
+    lower = -q.entropy() - torch.logaddexp(*overlaps)  # an overlap is log ∫ q(z) g(z) dz
     return lower, upper
 
 
@@ -140,56 +128,14 @@ def kl_gated(q: GatedNormal, p: GatedNormal) -> Tensor:
     return gates + on * kl_divergence(open_q, open_p)
 
 
-def expected_slab_responsibility(q: Normal, p: SpikeAndSlab, num_nodes: int = 64) -> Tensor:
-    """E_q[P(slab | z)] per latent, by the quadrature of `kl_quadrature` (Eq. 6.3).
-
-    Args:
-        q: posterior of batch shape (B, D).
-        p: `SpikeAndSlab` of zero-mean Gaussians.
-
-    Returns:
-        (B, D), between 0 and 1.
-    """
-    spike_prob, spike_var, slab_var = gaussian_parameters(p, q.loc.dtype)
-    curvature = 0.5 * (1 / spike_var - 1 / slab_var)
-    log_odds = torch.logit(spike_prob) + 0.5 * torch.log(slab_var / spike_var)
-    reach = ((log_odds.clamp(min=0) + TAIL_NATS) / curvature).sqrt()
-    from_spike = _expectation_within(
-        q, lambda z: torch.sigmoid(log_odds - curvature * z.square()), reach, num_nodes
-    )
-    return 1 - from_spike
-
-
 def _kl_centred(q: Normal, variance: Tensor) -> Tensor:
     """KL(q ‖ N(0, variance)) per latent."""
     ratio = q.scale.square() / variance
     return 0.5 * (q.loc.square() / variance + ratio - 1 - torch.log(ratio))
 
 
-def _expectation_within(q: Normal, f, reach: Tensor, num_nodes: int) -> Tensor:
-    """E_q[f(z)] per latent for an f that vanishes beyond |z| = reach, by Gauss–Legendre.
-
-    The window's edges carry no gradient: the integrand is negligible there.
-    """
-    if num_nodes < 1:
-        raise ValueError(f"num_nodes must be at least 1, got {num_nodes}")
-    nodes, weights = (
-        torch.tensor(values, dtype=q.loc.dtype, device=q.loc.device).reshape(-1, *[1] * q.loc.dim())
-        for values in _gauss_legendre(num_nodes)
-    )
-    mu, sigma, reach = q.loc.detach(), q.scale.detach(), reach.detach()
-    low = torch.maximum(mu - TAIL_STD * sigma, -reach)
-    high = torch.minimum(mu + TAIL_STD * sigma, reach)
-    half_width = 0.5 * (high - low).clamp(min=0)  # empty window: the term is 0
-    z = 0.5 * (low + high) + half_width * nodes  # (num_nodes, B, D)
-    density = torch.exp(-0.5 * ((z - q.loc) / q.scale).square()) / (q.scale * (2 * torch.pi) ** 0.5)
-    return half_width * (weights * density * f(z)).sum(dim=0)
-
-
-@lru_cache
-def _gauss_legendre(num_nodes: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    return tuple(nodes), tuple(weights)
+def _normal(loc: Tensor, variance: Tensor) -> Normal:
+    return Normal(loc, variance.sqrt(), validate_args=False)
 
 
 @register_kl(Normal, SpikeAndSlab)

@@ -22,11 +22,13 @@ from torch.distributions import Distribution, Normal, kl_divergence
 
 from . import metrics
 from .data import binarise_images, load_mnist
-from .distributions import SpikeAndSlab
+from .devices import seed_everything
 from .divergences import kl_monte_carlo
+from .evaluation import evaluate
 from .models import VAE
 from .objectives import importance_weighted_bound
-from .training import evaluate, fit, seed_everything
+from .spike_and_slab import SpikeAndSlab
+from .training import fit
 
 SPIKE_VAR = 0.05
 COUNTING_PROB = 0.8  # a dense model's latents are counted with this spike_prob's crossover

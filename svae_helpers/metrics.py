@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from .distributions import SpikeAndSlab, gaussian_parameters
-from .divergences import expected_slab_responsibility
+from .quadrature import crossover_constants, expectation_within, spike_reach
+from .spike_and_slab import SpikeAndSlab, gaussian_parameters
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2015: a latent is in use if Var_x[mu] exceeds this
 
@@ -23,7 +23,7 @@ def slab_count(mu: Tensor, prior: SpikeAndSlab) -> Tensor:
     Returns:
         (B,), whole numbers.
     """
-    return (mu.abs() > prior.crossover).sum(dim=-1)
+    return (mu.abs() > prior.crossover.to(mu)).sum(dim=-1)
 
 
 def expected_slab_count(q: Normal, prior: SpikeAndSlab) -> Tensor:
@@ -36,6 +36,23 @@ def expected_slab_count(q: Normal, prior: SpikeAndSlab) -> Tensor:
         (B,).
     """
     return expected_slab_responsibility(q, prior).sum(dim=-1)
+
+
+def expected_slab_responsibility(q: Normal, prior: SpikeAndSlab, num_nodes: int = 64) -> Tensor:
+    """E_q[P(slab | z)] per latent, by Gauss–Legendre quadrature (Eq. 6.3).
+
+    Args:
+        q: posterior of batch shape (B, D).
+        prior: spike-and-slab of zero-mean Gaussians.
+
+    Returns:
+        (B, D), between 0 and 1.
+    """
+    c, d = crossover_constants(*gaussian_parameters(prior, like=q.loc))
+    from_spike = expectation_within(
+        q, lambda z: torch.sigmoid(c - d * z.square()), spike_reach(c, d), num_nodes
+    )
+    return 1 - from_spike
 
 
 def prior_slab_count(prior: SpikeAndSlab, latent_dim: int) -> float:

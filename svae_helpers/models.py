@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from .distributions import gaussian_posterior
 from .likelihoods import bernoulli_likelihood
 
 
@@ -35,27 +34,41 @@ class Decoder(nn.Module):
         self.output = nn.Linear(hidden_dim, data_dim)
 
     def forward(self, z: Tensor) -> Tensor:
-        """(..., latent_dim) to (..., data_dim)."""
+        """(N, latent_dim) to (N, data_dim)."""
         return self.output(torch.relu(self.hidden(z)))
 
 
+def gaussian_posterior(mu: Tensor, log_var: Tensor) -> Normal:
+    """N(mu, exp(log_var)), the usual posterior family; a VAE's encoder has 2 heads for it."""
+    return Normal(mu, torch.exp(0.5 * log_var), validate_args=False)
+
+
 class VAE(nn.Module):
-    """Variational autoencoder whose prior, posterior and likelihood are one argument each.
+    """Variational autoencoder, each of whose parts is one argument.
 
     Args:
         latent_dim: D, the number of latents.
-        prior: p(z) of one latent (batch shape () or (D,)): anything with `log_prob`, `sample` and
-            `batch_shape`; N(0, 1) if None. Its tensors follow the model to its device, and
-            those that are `nn.Parameter` are trained. Where the prior must be computed from
-            parameters, give an `nn.Module` that returns it when called.
-        posterior: function from the encoder's heads, each (B, D), to q(z|x); the encoder gets a
-            head for every argument without a default.
-        likelihood: function from the decoder's output (..., data_dim) to p(x|z).
-        hidden_dim: width of the one hidden layer on each side.
-        data_dim: P, the number of pixels.
+        prior: p(z); N(0, 1) for each latent if None. It needs `log_prob`, `sample`, `batch_shape`
+            and `event_shape`: of one latent (batch shape () or (D,)), or joint (event shape (D,)).
+            Numbers and tensors that it holds are used on the model's device; each that is an
+            `nn.Parameter` is trained. Where it must be computed from parameters, give an
+            `nn.Module` that returns it when called.
+        posterior: function from H heads, each (B, D), to q(z|x) of batch shape (B, D), or
+            joint (batch shape (B,), event shape (D,)). It needs `rsample` and, unless your KL does
+            without, `log_prob`; `mean` is used to count active units. H is its number of
+            arguments without a default.
+        likelihood: function from the decoder's output to p(x|z) of each of its numbers or of
+            several; `decode` sums over all that belong to one image.
+        encoder: `nn.Module` from images as they are given to `fit`, (B, P) or (B, C, H, W), to a
+            tuple of the heads, or to one tensor (B, H · D) of them side by side.
+        decoder: `nn.Module` from latents (N, D) to what the likelihood takes, in the images' shape
+            (N, P) or (N, C, H, W).
+        hidden_dim: width of the one hidden layer of an encoder or decoder that is not given.
+        data_dim: P, their number of pixels.
 
     Raises:
-        ValueError: if the prior is not one of single latents.
+        ValueError: if a size is below 1, or the prior's shapes are not those above.
+        TypeError: if the prior lacks something it needs.
     """
 
     def __init__(
@@ -63,51 +76,66 @@ class VAE(nn.Module):
         latent_dim: int,
         prior: Distribution | nn.Module | None = None,
         posterior: Callable[..., Distribution] = gaussian_posterior,
-        likelihood: Callable[[Tensor], Independent] = bernoulli_likelihood,
+        likelihood: Callable[[Tensor], Distribution] = bernoulli_likelihood,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
         hidden_dim: int = 400,
         data_dim: int = 784,
     ):
         super().__init__()
-        for name, size in (
-            ("latent_dim", latent_dim),
-            ("hidden_dim", hidden_dim),
-            ("data_dim", data_dim),
-        ):
+        sizes = {"latent_dim": latent_dim, "hidden_dim": hidden_dim, "data_dim": data_dim}
+        for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
         self.latent_dim, self.hidden_dim, self.data_dim = latent_dim, hidden_dim, data_dim
         self.posterior, self.likelihood = posterior, likelihood
-        self.encoder = Encoder(data_dim, hidden_dim, latent_dim, heads=_count_heads(posterior))
-        self.decoder = Decoder(latent_dim, hidden_dim, data_dim)
-        prior = Normal(0.0, 1.0) if prior is None else prior
-        self._prior = prior if isinstance(prior, nn.Module) else _copy(prior)
+        self.heads = _count_heads(posterior)
+        if encoder is None:
+            encoder = Encoder(data_dim, hidden_dim, latent_dim, self.heads)
+        if decoder is None:
+            decoder = Decoder(latent_dim, hidden_dim, data_dim)
+        self.encoder, self.decoder = encoder, decoder
+        self._prior = Normal(0.0, 1.0) if prior is None else prior
         self._register_prior()
 
     @property
     def prior(self) -> Distribution:
-        """p(z) of one latent, on the model's device."""
-        return _copy(self._prior()) if isinstance(self._prior, nn.Module) else self._prior
+        """p(z), on the model's device."""
+        prior = self._prior() if isinstance(self._prior, nn.Module) else self._prior
+        return _in_use(prior, self.device)
 
     @property
     def device(self) -> torch.device:
         """Where the model's weights are."""
-        return self.decoder.output.weight.device
+        return next(self.parameters()).device
 
     def encode(self, x: Tensor) -> Distribution:
-        """q(z|x), of batch shape (B, D), for images (B, data_dim)."""
-        return self.posterior(*self.encoder(x))
+        """q(z|x), of batch shape (B, D) unless the posterior is joint, for images (B, ...)."""
+        heads = self.encoder(x)
+        if isinstance(heads, Tensor):
+            if heads.shape[1:] != (self.heads * self.latent_dim,):
+                raise ValueError(
+                    f"the encoder must return {self.heads} heads of {self.latent_dim} latents, as "
+                    f"a tuple or as one tensor (B, {self.heads * self.latent_dim}): "
+                    f"got shape {tuple(heads.shape)}"
+                )
+            heads = heads.chunk(self.heads, dim=-1)
+        return self.posterior(*heads)
 
-    def decode(self, z: Tensor) -> Independent:
-        """p(x|z), of batch shape (...) and event shape (data_dim,), for latents (..., D)."""
-        return self.likelihood(self.decoder(z))
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z), of batch shape (...) and the images' event shape, for latents (..., D)."""
+        output = self.decoder(z.reshape(-1, self.latent_dim))
+        p = self.likelihood(output.reshape(*z.shape[:-1], *output.shape[1:]))
+        unsummed = len(p.batch_shape) - (z.dim() - 1)
+        return Independent(p, unsummed, validate_args=False) if unsummed > 0 else p
 
-    def forward(self, x: Tensor) -> Independent:
-        """p(x|z) at one draw z ~ q(z|x), for images (B, data_dim)."""
+    def forward(self, x: Tensor) -> Distribution:
+        """p(x|z) at one draw z ~ q(z|x), for images (B, ...)."""
         return self.decode(self.encode(x).rsample())
 
     @torch.no_grad()
     def sample(self, num_samples: int) -> Tensor:
-        """Means of p(x|z) at draws z ~ p(z): (num_samples, data_dim), on the model's device."""
+        """Means of p(x|z) at draws z ~ p(z): (num_samples, ...), on the model's device."""
         return self.decode(self.sample_prior(num_samples)).mean
 
     @torch.no_grad()
@@ -115,38 +143,33 @@ class VAE(nn.Module):
         """Latent vectors from the prior: (num_samples, D), on the model's device."""
         prior = self.prior
         shape = (num_samples, self.latent_dim)
-        z = prior.sample(shape[: 2 - len(prior.batch_shape)])
-        return z.to(device=self.device, dtype=self.decoder.output.weight.dtype).reshape(shape)
+        z = prior.sample(shape[: 2 - len(prior.batch_shape) - len(prior.event_shape)])
+        return z.to(next(self.parameters())).reshape(shape)
 
     def _register_prior(self) -> None:
-        """Check the prior's shapes, and register its parameters for training."""
+        """Check the prior, and register its parameters for training."""
         prior = self.prior
-        if prior.event_shape or tuple(prior.batch_shape) not in ((), (self.latent_dim,)):
+        needed = ("log_prob", "sample", "batch_shape", "event_shape")
+        missing = [name for name in needed if not hasattr(prior, name)]
+        if missing:
+            raise TypeError(f"the prior {type(prior).__name__} has no {', '.join(missing)}")
+        batch, event = tuple(prior.batch_shape), tuple(prior.event_shape)
+        each, joint = (self.latent_dim,), ((), (self.latent_dim,))
+        if (batch, event) not in (((), ()), (each, ()), joint):
             raise ValueError(
-                f"the prior must have event_shape () and batch_shape () or ({self.latent_dim},): "
-                f"got {tuple(prior.event_shape)} and {tuple(prior.batch_shape)}"
+                f"the prior must be of one latent, with batch_shape () or {each} and event_shape "
+                f"(), or joint, with batch_shape () and event_shape {each}: got {batch} and {event}"
             )
         if isinstance(self._prior, nn.Module):
             return  # nn.Module has registered it already
-        for _, path, tensor in _tensors(self._prior):
-            if isinstance(tensor, nn.Parameter):
-                self.register_parameter(
-                    "prior_" + "_".join(part.strip("_") for part in path), tensor
-                )
-            elif tensor.requires_grad:
-                raise ValueError(
-                    f"the prior's {'.'.join(path)} is computed from a parameter and would not "
-                    "follow training: give an nn.Module whose forward() returns the prior"
-                )
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "VAE":
-        """Move the prior's tensors with the model (device only: numbers keep their precision)."""
-        super()._apply(fn, recurse)
-        if not isinstance(self._prior, nn.Module):
-            for owner, path, tensor in _tensors(self._prior):
-                if not isinstance(tensor, nn.Parameter):
-                    vars(owner)[path[-1]] = _move(tensor, self.device)
-        return self
+        tensors = list(_tensors(self._prior))
+        if any(t.requires_grad and not isinstance(t, nn.Parameter) for t in tensors):
+            raise ValueError(
+                f"the prior {type(prior).__name__} is computed from a parameter and would not "
+                "follow training: give an nn.Module whose forward() returns the prior"
+            )
+        learnable = [t for t in tensors if isinstance(t, nn.Parameter)]
+        self.prior_parameters = nn.ParameterList(learnable)
 
 
 def _count_heads(posterior: Callable[..., Distribution]) -> int:
@@ -154,30 +177,25 @@ def _count_heads(posterior: Callable[..., Distribution]) -> int:
     return sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters)
 
 
-def _copy(distribution: Distribution) -> Distribution:
-    """Copy a distribution but not its tensors, so that moving a model moves no one else's prior.
+def _in_use(prior: Distribution, device: torch.device) -> Distribution:
+    """A copy of a prior whose tensors are on a device, and which does not validate values.
 
-    The copy does not validate values: `fit` reports a NaN with the epoch and step.
+    `fit` reports a NaN with the epoch and the step; torch would only say that it is out of support.
     """
-    new = copy.copy(distribution)
+    new = copy.copy(prior)
     new._validate_args = False
     for name, value in vars(new).items():
         if isinstance(value, Distribution):
-            vars(new)[name] = _copy(value)
+            vars(new)[name] = _in_use(value, device)
+        elif isinstance(value, Tensor) and value.device != device:
+            vars(new)[name] = value.to(device)
     return new
 
 
-def _tensors(
-    distribution: Distribution, path: tuple[str, ...] = ()
-) -> Iterator[tuple[Distribution, tuple[str, ...], Tensor]]:
-    """Yield (owner, attribute path, tensor) for every tensor that a distribution holds."""
-    for name, value in list(vars(distribution).items()):
+def _tensors(distribution: Distribution) -> Iterator[Tensor]:
+    """Every tensor that a distribution holds, in itself or in its parts."""
+    for value in vars(distribution).values():
         if isinstance(value, Tensor):
-            yield distribution, (*path, name), value
+            yield value
         elif isinstance(value, Distribution):
-            yield from _tensors(value, (*path, name))
-
-
-def _move(tensor: Tensor, device: torch.device) -> Tensor:
-    narrow = device.type == "mps" and tensor.dtype == torch.float64  # MPS has no float64
-    return tensor.to(device=device, dtype=torch.float32 if narrow else tensor.dtype)
+            yield from _tensors(value)

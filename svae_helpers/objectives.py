@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution, Independent, kl_divergence
 
 from . import divergences  # noqa: F401  registers the quadrature with kl_divergence
 from .models import VAE
@@ -45,23 +45,32 @@ def elbo_terms(model: VAE, x: Tensor, kl: KL = kl_divergence) -> ElboTerms:
 
     Args:
         model: encoder, decoder and prior.
-        x: images (B, P) in [0, 1].
-        kl: function of (q, p) that returns the KL per latent, (B, D), in nats. torch's
-            `kl_divergence` picks the closed form or the quadrature; `kl_monte_carlo` takes any
-            prior.
+        x: images (B, P) or (B, C, H, W), with values that the likelihood takes.
+        kl: function of (q, p) that returns the KL in nats per latent, (B, D), or per image, (B,).
+            torch's `kl_divergence` picks the closed form or the quadrature; `kl_monte_carlo`
+            takes any prior. Where q or p is joint, both are handed over with event shape (D,).
     """
     q = model.encode(x)
-    reconstruction = model.decode(q.rsample()).log_prob(x)
-    return ElboTerms(reconstruction, kl(q, model.prior).sum(dim=-1))
+    return elbo_terms_at(model, x, q, q.rsample(), kl)
+
+
+def elbo_terms_at(
+    model: VAE, x: Tensor, q: Distribution, z: Tensor, kl: KL = kl_divergence
+) -> ElboTerms:
+    """The same at a draw z (B, D) of q = q(z|x) that you keep, for a loss term of your own."""
+    divergence = kl(*_alike(q, model.prior))
+    if divergence.dim() > 1:
+        divergence = divergence.sum(dim=-1)
+    return ElboTerms(model.decode(z).log_prob(x), divergence)
 
 
 def importance_weighted_bound(model: VAE, x: Tensor, num_samples: int) -> Tensor:
     """Lower bound on log p(x) that tightens with num_samples (Eq. 1.13; Burda et al. 2015).
 
-    Holds num_samples · B decoded images in memory: hand in a large set in batches.
+    Holds num_samples · B decoded images in memory: `evaluate` takes a large set in batches.
 
     Args:
-        x: images (B, P).
+        x: images (B, ...).
         num_samples: K, at least 1; 1 estimates the ELBO.
 
     Returns:
@@ -74,6 +83,25 @@ def importance_weighted_bound(model: VAE, x: Tensor, num_samples: int) -> Tensor
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     q = model.encode(x)
     z = q.sample((num_samples,)) if not torch.is_grad_enabled() else q.rsample((num_samples,))
-    log_joint = model.decode(z).log_prob(x) + model.prior.log_prob(z).sum(dim=-1)  # (K, B)
-    log_weight = log_joint - q.log_prob(z).sum(dim=-1)
+    log_joint = model.decode(z).log_prob(x) + _log_prob(model.prior, z)  # (K, B)
+    log_weight = log_joint - _log_prob(q, z)
     return torch.logsumexp(log_weight, dim=0) - math.log(num_samples)
+
+
+def _log_prob(d: Distribution, z: Tensor) -> Tensor:
+    """Log-density of latent vectors (..., D) to (...), whether d is joint or of single latents."""
+    return d.log_prob(z) if d.event_shape else d.log_prob(z).sum(dim=-1)
+
+
+def _alike(q: Distribution, p: Distribution) -> tuple[Distribution, Distribution]:
+    """q and p as they are if both are of single latents, else both joint, of event shape (D,)."""
+    if not q.event_shape and not p.event_shape:
+        return q, p
+    event = q.event_shape or p.event_shape
+    joint = []
+    for d in (q, p):
+        if not d.event_shape:
+            latents = d.expand(torch.broadcast_shapes(d.batch_shape, event))
+            d = Independent(latents, 1, validate_args=False)
+        joint.append(d)
+    return joint[0], joint[1]

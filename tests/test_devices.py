@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution, Independent, Laplace, Normal, kl_divergence
 
 import svae_helpers as sh
 
@@ -41,7 +41,7 @@ def forward_everything():
             terms = sh.elbo_terms(model, x, kl)
             yield f"{name} elbo_terms", (*terms, terms.elbo, terms.loss, terms.beta_loss(2.0))
         yield f"{name} bound", sh.importance_weighted_bound(model, x, 3)
-        yield f"{name} evaluate", sh.evaluate(model, x)
+        yield f"{name} evaluate", sh.evaluate(model, x, num_samples=3)
         yield f"{name} posterior_means", sh.posterior_means(model, x)
     prior, mu = model.prior, q.mean
     yield "prior", (prior.sample((2,)), prior.log_prob(mu), prior.slab_responsibility(mu))
@@ -77,15 +77,33 @@ def test_everything_stays_on_the_device(pretend_cuda):
 
 
 def test_one_stray_cpu_tensor_is_seen(pretend_cuda):
-    stray = torch.full((3,), 0.8, device="cpu")
-    model = sh.VAE(3, **SMALL)
-    model._prior = sh.SpikeAndSlab.gaussian(stray)
     with pytest.raises(RuntimeError, match="device"):
-        sh.elbo_terms(model, torch.rand(4, 16), sh.kl_monte_carlo)
+        sh.elbo_terms(sh.VAE(3, **SMALL), torch.rand(4, 16, device="cpu"), sh.kl_monte_carlo)
 
 
-def test_the_models_prior_numbers_follow_it_to_the_device():
-    """Numbers become tensors on the CPU; moving the model must take them along."""
-    model = sh.VAE(3, prior=sh.SpikeAndSlab.gaussian(), **SMALL).to("meta")
-    assert {t.device.type for _, _, t in sh.models._tensors(model.prior)} == {"meta"}
-    assert model.device.type == "meta"
+PRIORS = {
+    "numbers": lambda: sh.SpikeAndSlab.gaussian(0.8, 0.05),
+    "tensors": lambda: sh.SpikeAndSlab.gaussian(torch.full((3,), 0.8, device="cpu")),
+    "torch's": lambda: Laplace(torch.zeros(3, device="cpu"), torch.ones(3, device="cpu")),
+    "nested": lambda: sh.SpikeAndSlab(
+        Normal(torch.zeros(3, device="cpu"), 0.1), Normal(torch.zeros(3, device="cpu"), 1.0), 0.5
+    ),
+    "joint": lambda: Independent(Normal(torch.zeros(3, device="cpu"), 1.0), 1),
+}
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_prior_made_on_the_cpu_works_on_the_models_device(pretend_cuda, name):
+    prior = PRIORS[name]()
+    model = sh.VAE(3, prior=prior, **SMALL)
+    x = torch.rand(4, 16)
+    terms = sh.elbo_terms(model, x, sh.kl_monte_carlo)
+    assert on_cuda((*terms, model.sample(2), sh.importance_weighted_bound(model, x, 3)))
+    assert model.prior is not prior  # the caller's own stays where it was
+    own = [t for part in (prior, *vars(prior).values()) for t in vars_of(part)]
+    assert all(tensor.device.type == "cpu" for tensor in own)
+
+
+def vars_of(part):
+    values = vars(part).values() if isinstance(part, Distribution) else ()
+    return [value for value in values if isinstance(value, torch.Tensor)]

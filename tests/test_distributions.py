@@ -18,7 +18,7 @@ from torch.distributions import (
 )
 
 from svae_helpers import GatedNormal, SpikeAndSlab, gated_posterior, gaussian_posterior
-from svae_helpers.distributions import CentredNormal
+from svae_helpers.spike_and_slab import CentredNormal
 
 FALSE_ALARM = 1e-6  # of each statistical test below
 

@@ -1,5 +1,6 @@
 """The VAE: shapes, swaps by one argument, a prior that follows and trains."""
 
+import math
 from functools import partial
 
 import pytest
@@ -109,25 +110,37 @@ def test_a_prior_may_be_a_module():
 
 def test_a_prior_computed_from_parameters_is_refused_in_words():
     scale = nn.Parameter(torch.tensor(1.0))
-    with pytest.raises(ValueError, match=r"scale.*nn\.Module"):
+    with pytest.raises(ValueError, match=r"Normal is computed from a parameter.*nn\.Module"):
         VAE(3, prior=Normal(0.0, scale.exp()), **SMALL)
 
 
-def test_moving_a_model_leaves_others_priors_alone_and_keeps_precision():
-    prior = SpikeAndSlab.gaussian()
-    model = VAE(3, prior=prior, **SMALL).to(torch.float32).double().half()
-    assert model.prior is not prior and model.prior.spike_prob.dtype == torch.float64
-    assert model.double().sample(2).dtype == torch.float64
-    moved = VAE(3, prior=prior, **SMALL).to("meta")
-    assert moved.prior.spike_prob.device.type == "meta"
-    assert moved.prior.slab._variance.device.type == "meta"
-    assert prior.spike_prob.device.type == "cpu"
+def test_a_number_in_the_prior_has_the_precision_of_the_latents():
+    prior = SpikeAndSlab.gaussian(0.8, 0.05)
+    model = VAE(3, prior=prior, **SMALL).to(torch.float32).half().double()
+    z = torch.tensor([0.0, 0.3, 2.0], dtype=torch.float64)
+    spike = 0.8 * torch.exp(-z.square() / 0.1) / math.sqrt(2 * math.pi * 0.05)
+    slab = 0.2 * torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
+    exact = torch.log(spike + slab)
+    torch.testing.assert_close(model.prior.log_prob(z), exact, rtol=1e-13, atol=1e-13)
+    assert model.sample(2).dtype == torch.float64
+
+
+def test_a_prior_that_changes_is_followed():
+    prior = SpikeAndSlab.gaussian(0.1)
+    model = VAE(3, prior=prior, **SMALL)
+    prior.spike_prob = 0.9
+    at_zero = torch.zeros(1)
+    torch.testing.assert_close(
+        model.prior.log_prob(at_zero), SpikeAndSlab.gaussian(0.9).log_prob(at_zero)
+    )
 
 
 def test_priors_that_do_not_fit_are_refused_in_words():
     with pytest.raises(ValueError, match=r"batch_shape \(\) or \(3,\)"):
         VAE(3, prior=Normal(torch.zeros(2), 1.0), **SMALL)
-    with pytest.raises(ValueError, match="event_shape"):
-        VAE(3, prior=Independent(Normal(torch.zeros(3), 1.0), 1), **SMALL)
+    with pytest.raises(ValueError, match=r"got \(\) and \(2,\)"):
+        VAE(3, prior=Independent(Normal(torch.zeros(2), 1.0), 1), **SMALL)
+    with pytest.raises(TypeError, match="float has no log_prob, sample"):
+        VAE(3, prior=0.8, **SMALL)
     with pytest.raises(ValueError, match="latent_dim must be at least 1"):
         VAE(0)

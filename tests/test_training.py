@@ -26,7 +26,7 @@ from svae_helpers import (
     save_checkpoint,
     seed_everything,
 )
-from svae_helpers.training import _describe
+from svae_helpers.checkpoints import _describe
 
 CPU = {"device": "cpu", "progress": False}
 
