@@ -14,6 +14,7 @@ from .divergences import (
 )
 from .evaluation import Evaluation, evaluate, posterior_means
 from .gated import GatedNormal, gated_posterior
+from .history import History
 from .likelihoods import (
     ContinuousBernoulli,
     bernoulli_likelihood,
@@ -35,4 +36,4 @@ from .metrics import (
 from .models import VAE, gaussian_posterior
 from .objectives import ElboTerms, elbo_terms, elbo_terms_at, importance_weighted_bound
 from .spike_and_slab import SpikeAndSlab
-from .training import History, default_optimiser, fit
+from .training import default_optimiser, fit

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from .history import History
 from .models import VAE
-from .training import History
 
 CHECKPOINT_FORMAT = "svae_helpers checkpoint 1"
 

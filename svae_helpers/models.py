@@ -101,8 +101,7 @@ class VAE(nn.Module):
     @property
     def prior(self) -> Distribution:
         """p(z), on the model's device."""
-        prior = self._prior() if isinstance(self._prior, nn.Module) else self._prior
-        return _in_use(prior, self.device)
+        return _in_use(self._given_prior(), self.device)
 
     @property
     def device(self) -> torch.device:
@@ -146,9 +145,12 @@ class VAE(nn.Module):
         z = prior.sample(shape[: 2 - len(prior.batch_shape) - len(prior.event_shape)])
         return z.to(next(self.parameters())).reshape(shape)
 
+    def _given_prior(self) -> Distribution:
+        return self._prior() if isinstance(self._prior, nn.Module) else self._prior
+
     def _register_prior(self) -> None:
         """Check the prior, and register its parameters for training."""
-        prior = self.prior
+        prior = self._given_prior()
         needed = ("log_prob", "sample", "batch_shape", "event_shape")
         missing = [name for name in needed if not hasattr(prior, name)]
         if missing:

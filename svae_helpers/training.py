@@ -1,9 +1,6 @@
-"""Training a VAE: `fit` and its history."""
+"""Training a VAE: `fit`."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,44 +12,11 @@ from .data import Digits, binarise_images
 from .devices import get_device, seed_everything
 from .divergences import kl_monte_carlo
 from .evaluation import LARGEST_BATCH, evaluate, evaluating, images_of, progress_bar
-from .metrics import active_units
+from .history import History, make_record, mean_of
 from .models import VAE, Encoder
 from .objectives import KL, ElboTerms, elbo_terms_at
 
-MEASURES = ("loss", "reconstruction", "kl", "active")
 EPOCH_SEED = 1_000_003  # a prime: seeds of the epochs of one training are far apart
-
-
-def _empty() -> dict[str, list[float]]:
-    return {name: [] for name in MEASURES}
-
-
-@dataclass
-class History:
-    """What `fit` measured after each epoch, in nats per image, as lists with one entry an epoch.
-
-    Attributes:
-        train, test: "loss" (−ELBO, whatever beta and penalty were trained with), "reconstruction"
-            (log p(x|z)), "kl" and "active" (units in use, Eq. 6.4; NaN for a posterior without a
-            mean). `train` averages over the epoch as it ran; `test` is empty without test images.
-        interrupted: whether training was stopped by hand.
-        optimiser: its state after the last epoch, from which `fit(resume=...)` goes on.
-    """
-
-    train: dict[str, list[float]] = field(default_factory=_empty)
-    test: dict[str, list[float]] = field(default_factory=_empty)
-    interrupted: bool = False
-    optimiser: dict[str, Any] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs that were finished."""
-        return len(self.train["loss"])
-
-    def add(self, part: str, record: Mapping[str, float]) -> None:
-        """Append an epoch's record to "train" or "test"."""
-        for name in MEASURES:
-            getattr(self, part)[name].append(record[name])
 
 
 def fit(
@@ -186,40 +150,16 @@ def _epoch(
         loss.backward()
         optimiser.step()
         totals += torch.stack([term.detach().sum() for term in terms]).to(totals)
-        means.append(_mean_of(q))
+        means.append(mean_of(q))
         bar.update()
-    return _record(totals / len(images), means)
+    return make_record(totals / len(images), means)
 
 
 def _test(model: VAE, images: Tensor, kl: KL, binarise: str) -> dict[str, float]:
     """A record of test images."""
     result = evaluate(model, images, kl, binarise)
-    means = [_mean_of(model.encode(x)) for x in images.split(LARGEST_BATCH)]
-    return _record(torch.stack([result.reconstruction.mean(), result.kl.mean()]), means)
-
-
-def _mean_of(q: Distribution) -> Tensor | None:
-    """Posterior means (B, D), or None where the family has none to offer."""
-    try:
-        return q.mean.detach()
-    except NotImplementedError:
-        return None
-
-
-def _record(averages: Tensor, means: list[Tensor | None]) -> dict[str, float]:
-    """An epoch's `MEASURES` from the averages of the two ELBO terms, and the posterior means."""
-    reconstruction, kl = averages.tolist()
-    known = [mean for mean in means if mean is not None]
-    active = math.nan
-    if known:
-        mu = torch.cat(known)
-        active = int(active_units(mu)) if len(mu) > 1 else 0
-    return {
-        "loss": kl - reconstruction,
-        "reconstruction": reconstruction,
-        "kl": kl,
-        "active": active,
-    }
+    means = [mean_of(model.encode(x)) for x in images.split(LARGEST_BATCH)]
+    return make_record(torch.stack([result.reconstruction.mean(), result.kl.mean()]), means)
 
 
 def _not_finite(terms: ElboTerms, epoch: int, step: int, steps: int) -> str:

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from svae_helpers import data
-from svae_helpers.data import Digits, binarise_images, load_mnist
+from svae_helpers import mnist_files
+from svae_helpers.data import DATASETS, Digits, binarise_images, load_mnist
 
-ASSET = Path(data.__file__).parent / "assets" / "mnist_5000.npz"
+ASSET = Path(mnist_files.__file__).parent / "assets" / "mnist_5000.npz"
 SCRIPT = Path(__file__).parent / "tools" / "make_mnist_5000.py"
-NAMES = list(data.FILE_SHAPES)
+NAMES = list(mnist_files.FILE_SHAPES)
 TINY_SHAPES = dict(zip(NAMES, [(12, 28, 28), (12,), (10, 28, 28), (10,)]))
 
 
@@ -42,12 +42,12 @@ def published(monkeypatch):
     from torchvision import datasets
 
     contents = {"MNIST": tiny_files(0), "FashionMNIST": tiny_files(1)}
-    monkeypatch.setattr(data, "FILE_SHAPES", TINY_SHAPES)
+    monkeypatch.setattr(mnist_files, "FILE_SHAPES", TINY_SHAPES)
     checksums = {
         dataset: {name: hashlib.md5(content).hexdigest() for name, content in each.items()}
         for dataset, each in contents.items()
     }
-    monkeypatch.setattr(data, "FILE_MD5", checksums)
+    monkeypatch.setattr(mnist_files, "FILE_MD5", checksums)
     for dataset, each in contents.items():
         resources = [
             (f"{name}.gz", hashlib.md5(gzip.compress(content, mtime=0)).hexdigest())
@@ -154,7 +154,7 @@ def test_script_reproduces_the_embedded_arrays():
         assert np.array_equal(images, arrays["images"])
         assert np.array_equal(labels, arrays["labels"])
     checksum = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-    assert checksum == data.EMBEDDED_SHA256
+    assert checksum == mnist_files.EMBEDDED_SHA256
 
 
 def flipped_bit(path):
@@ -189,7 +189,7 @@ def absent(path):
 @pytest.mark.parametrize("spoil", [flipped_bit, pickled, halved, scrambled, without_labels, absent])
 def test_spoilt_embedded_file_asks_for_reinstalling(spoil, monkeypatch, tmp_path):
     spoil(tmp_path / "mnist_5000.npz")
-    monkeypatch.setattr(data, "files", lambda package: tmp_path)
+    monkeypatch.setattr(mnist_files, "files", lambda package: tmp_path)
     with pytest.raises(RuntimeError, match=r"mnist_5000\.npz.*reinstall"):
         load_mnist()
 
@@ -278,13 +278,13 @@ def test_binarise_images_refuses_whole_numbers():
 def test_file_tables_agree_with_torchvision():
     from torchvision import datasets
 
-    for dataset in data.DATASETS.values():
+    for dataset in DATASETS.values():
         listed = [name for name, _ in getattr(datasets, dataset).resources]
-        assert sorted(listed) == sorted(f"{name}.gz" for name in data.FILE_MD5[dataset])
-        assert set(data.FILE_MD5[dataset]) == set(data.FILE_SHAPES)
+        assert sorted(listed) == sorted(f"{name}.gz" for name in mnist_files.FILE_MD5[dataset])
+        assert set(mnist_files.FILE_MD5[dataset]) == set(mnist_files.FILE_SHAPES)
 
 
-@pytest.mark.parametrize("source, dataset", data.DATASETS.items())
+@pytest.mark.parametrize("source, dataset", DATASETS.items())
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("root_type", [str, Path])
 def test_files_under_root_are_read(source, dataset, zipped, root_type, published, tmp_path):
@@ -336,7 +336,7 @@ def test_missing_file_is_named_with_its_place(name, published, tmp_path, monkeyp
     assert not any(other in message for other in NAMES if other != name)
 
 
-@pytest.mark.parametrize("source, dataset", data.DATASETS.items())
+@pytest.mark.parametrize("source, dataset", DATASETS.items())
 def test_empty_root_names_every_file_and_fetches_nothing(source, dataset, tmp_path, monkeypatch):
     addresses = serve(monkeypatch, {})
     with pytest.raises(FileNotFoundError) as caught:
@@ -418,7 +418,7 @@ def test_missing_file_never_falls_back_to_another_source(published, tmp_path):
 # Downloads
 
 
-@pytest.mark.parametrize("source, dataset", data.DATASETS.items())
+@pytest.mark.parametrize("source, dataset", DATASETS.items())
 def test_download_fetches_once(source, dataset, published, tmp_path, monkeypatch):
     addresses = serve(monkeypatch, published[dataset])
     train, test = load_mnist(source, root=tmp_path / "new", download=True)

@@ -347,8 +347,7 @@ def test_the_courses_own_helpers_pass():
 
 
 def test_the_gated_helper_passes():
-    from svae_helpers import kl_gated
-    from svae_helpers import GatedNormal
+    from svae_helpers import GatedNormal, kl_gated
 
     def helper(gate_prob, mu, log_var, slab_prob):
         q = GatedNormal(loc=mu, scale=torch.exp(log_var / 2), gate_prob=gate_prob)

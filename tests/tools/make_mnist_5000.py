@@ -47,7 +47,7 @@ def make_arrays() -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    """Write the file and print the checksum that svae_helpers/data.py states."""
+    """Write the file and print the checksum that svae_helpers/mnist_files.py states."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=ASSET, help="where to write the file")
     output = parser.parse_args().output

@@ -1,7 +1,7 @@
 """Run notebooks from top to bottom and save them in place, as `make notebooks` does.
 
-It also measures them: figures/run_times.csv holds each notebook's running time, and the reading
-time that its first cell states. Notebook 00 shows that table, so it is run last.
+It also measures them: svae_helpers/assets/run_times.csv holds each notebook's running time, and the
+reading time that its first cell states. Notebook 00 shows that table, so it is run last.
 
 What is stored is what a reader needs and no more: outputs, but no timings, no widget state (nor
 the model ids of widgets that no longer exist) and nothing that a finished progress bar left.
@@ -17,7 +17,7 @@ import nbclient
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMES = ROOT / "figures" / "run_times.csv"
+TIMES = ROOT / "svae_helpers" / "assets" / "run_times.csv"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
