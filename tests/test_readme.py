@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import svae_helpers
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINKS = re.findall(r"\]\(([^)#\s]+)", README)
@@ -68,7 +70,7 @@ def test_the_extras_and_the_version_exist():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for extras in re.findall(r'"\.\[([\w,]+)\]"', README):
         assert set(extras.split(",")) <= project["optional-dependencies"].keys()
-    assert f"version {project['version']}" in README
+    assert f"version {svae_helpers.__version__}" in README
 
 
 def test_the_ten_lines_run(tmp_path):
