@@ -8,12 +8,13 @@ PY := $(VENV)/bin/python
 # The notebooks' kernel `python3` is .venv's, also where a user has installed another of that name.
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: help lab test notebooks figures release grade clean
+.PHONY: help lab test bench notebooks figures release grade clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab        open the course in JupyterLab   (make lab ARGS=\"--no-browser --port=8899\")"
 	@echo "make test       run every test and notebook     (make test ARGS=\"-k quadrature\")"
+	@echo "make bench      measure speed, as ratios         (make bench ARGS=\"fit data\")"
 	@echo "make notebooks  run the notebooks and save their outputs in place"
 	@echo "make figures    copy the README's figures out of the notebooks"
 	@echo "make release    write the student version of the graded assignment"
@@ -36,10 +37,13 @@ test: $(VENV)/.grading
 	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/tests/no_network" \
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-notebooks: $(VENV)/.installed
+bench: $(VENV)/.testing
+	@OMP_NUM_THREADS=1 $(PY) tests/benchmarks/run.py $(ARGS)
+
+notebooks: $(VENV)/.testing
 	@OMP_NUM_THREADS=1 $(PY) tests/tools/remake_notebooks.py $(ARGS)
 
-figures: $(VENV)/.installed
+figures: $(VENV)/.testing
 	@OMP_NUM_THREADS=1 $(PY) tests/tools/make_figures.py $(ARGS)
 
 release: $(VENV)/.grading
@@ -71,11 +75,16 @@ $(VENV)/.installed: pyproject.toml
 	mkdir -p $(VENV) && touch $(VENV)/.incomplete && \
 	{ $(PY) -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV); } && \
 	touch $(VENV)/.incomplete && \
-	$(PY) -m pip install --quiet --disable-pip-version-check $$again --editable '.[lab,test]' && \
+	$(PY) -m pip install --quiet --disable-pip-version-check $$again --editable '.[lab]' && \
 	rm -f $(VENV)/.incomplete && touch $@
 
-# `make test`, `make release` and `make grade` need nbgrader; a student's `make lab` does not.
-$(VENV)/.grading: $(VENV)/.installed
+# What tests, and what only grading and its tests need; a student's `make lab` installs neither.
+$(VENV)/.testing: $(VENV)/.installed
+	@echo "Installing what the tests need ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
+	@touch $@
+
+$(VENV)/.grading: $(VENV)/.testing
 	@echo "Installing nbgrader for the graded assignment ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[lab,test,grading]'
 	@touch $@

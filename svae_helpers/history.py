@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from .metrics import active_units
+from .objectives import ElboTerms
 
 MEASURES = ("loss", "reconstruction", "kl", "active")
 
@@ -54,9 +55,9 @@ def mean_of(q: Distribution) -> Tensor | None:
         return None
 
 
-def make_record(averages: Tensor, means: Sequence[Tensor | None]) -> dict[str, float]:
-    """An epoch's `MEASURES` from the averages of the two ELBO terms, and the posterior means."""
-    reconstruction, kl = averages.tolist()
+def make_record(terms: ElboTerms, means: Sequence[Tensor | None]) -> dict[str, float]:
+    """An epoch's `MEASURES` from the ELBO's terms and the posterior means, image by image."""
+    reconstruction, kl = terms.reconstruction.mean().item(), terms.kl.mean().item()
     known = [mean for mean in means if mean is not None]
     active = math.nan
     if known:

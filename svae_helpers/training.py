@@ -1,5 +1,6 @@
 """Training a VAE: `fit`."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -139,27 +140,28 @@ def _epoch(
     bar: tqdm,
 ) -> dict[str, float]:
     """Go through the images once, in random order; returns the epoch's record."""
-    totals, means = torch.zeros(2, device=images.device), []
     batches = torch.randperm(len(images), device=images.device).split(batch_size)
+    reconstructions, kls, means = [], [], []
     for step, chosen in enumerate(batches, 1):
         x = binarise_images(images[chosen]) if drawn else images[chosen]
         loss, terms, q = loss_of(x, epoch - 1 + step / len(batches))
-        if not torch.isfinite(loss):
+        if not math.isfinite(loss.item()):
             raise FloatingPointError(_not_finite(terms, epoch, step, len(batches)))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        totals += torch.stack([term.detach().sum() for term in terms]).to(totals)
+        reconstructions.append(terms.reconstruction.detach())
+        kls.append(terms.kl.detach())
         means.append(mean_of(q))
         bar.update()
-    return make_record(totals / len(images), means)
+    return make_record(ElboTerms(torch.cat(reconstructions), torch.cat(kls)), means)
 
 
 def _test(model: VAE, images: Tensor, kl: KL, binarise: str) -> dict[str, float]:
     """A record of test images."""
     result = evaluate(model, images, kl, binarise)
     means = [mean_of(model.encode(x)) for x in images.split(LARGEST_BATCH)]
-    return make_record(torch.stack([result.reconstruction.mean(), result.kl.mean()]), means)
+    return make_record(ElboTerms(result.reconstruction, result.kl), means)
 
 
 def _not_finite(terms: ElboTerms, epoch: int, step: int, steps: int) -> str:

@@ -39,7 +39,7 @@ ARROWS = {
     "objectives": {"divergences", "models"},
     "metrics": {"quadrature", "spike_and_slab"},
     "evaluation": {"data", "objectives"},
-    "history": {"metrics"},
+    "history": {"metrics", "objectives"},
     "training": {"devices", "evaluation", "history"},
     "checkpoints": {"history", "models"},
     "surgery": set(),
