@@ -10,6 +10,7 @@ from .spike_and_slab import SpikeAndSlab
 
 SPIKE_VAR = 0.05
 BATCH_SIZE = 128
+LEARNING_RATE = 1e-3
 ALLOWED = {
     "gradient": ("pathwise", "detached", "none"),
     "reduction": ("sum", "mean"),

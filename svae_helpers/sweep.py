@@ -25,7 +25,16 @@ from .devices import seed_everything
 from .divergences import kl_monte_carlo
 from .evaluation import evaluate
 from .models import VAE
-from .settings import ALLOWED, BATCH_SIZE, COLUMNS, KEY, SPIKE_VAR, Setting, full_grid
+from .settings import (
+    ALLOWED,
+    BATCH_SIZE,
+    COLUMNS,
+    KEY,
+    LEARNING_RATE,
+    SPIKE_VAR,
+    Setting,
+    full_grid,
+)
 from .spike_and_slab import SpikeAndSlab
 from .surgery import elbo_surgery, latent_surgery
 from .tables import add_row, read_rows
@@ -49,7 +58,8 @@ def train_setting(setting: Setting, images: Tensor) -> VAE:
     kl = kl_detached if setting.gradient == "detached" else kl_monte_carlo
     binarise = "dynamic" if setting.pixels == "binary" else "none"
     options = {"beta": setting.beta, "binarise": binarise, "seed": setting.seed}
-    options |= {"batch_size": BATCH_SIZE, "device": "cpu", "progress": False}
+    options |= {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
+    options |= {"device": "cpu", "progress": False}
     history = fit(model, images, setting.epochs, kl=kl, **options)
     if history.interrupted:
         raise KeyboardInterrupt
