@@ -2,6 +2,7 @@
 
 import ast
 import re
+import symtable
 from pathlib import Path
 
 import nbformat
@@ -26,38 +27,31 @@ def is_folded(cell):
     return hidden
 
 
+def scopes(table):
+    """A symbol table and all that are nested in it."""
+    yield table
+    for child in table.get_children():
+        yield from scopes(child)
+
+
 def defined(source):
     """Names that a cell binds at its top level: assignments, loops, imports, definitions."""
-    names, inner = set(), (ast.FunctionDef, ast.ClassDef, ast.Lambda)
-
-    def visit(node):
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
-                names.add(child.name)
-            elif isinstance(child, ast.alias):
-                names.add((child.asname or child.name).split(".")[0])
-            elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-                names.add(child.id)
-            if not isinstance(
-                child, (*inner, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp)
-            ):
-                visit(child)
-
-    visit(ast.parse(source))
-    return names
+    symbols = symtable.symtable(source, "cell", "exec").get_symbols()
+    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()}
 
 
 def used(source):
     """Names that a cell reads before it binds them itself: what it takes from other cells."""
     bound, taken = set(), set()
     for statement in ast.parse(source).body:
-        reads = {
-            node.id
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        }
+        text = ast.unparse(statement)
+        top, *inner = scopes(symtable.symtable(text, "cell", "exec"))
+        reads = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
+        reads |= {s.get_name() for table in inner for s in table.get_symbols() if s.is_global()}
+        if not isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            reads -= defined(text)  # a loop's variable, a function's own name
         taken |= reads - bound
-        bound |= defined(ast.unparse(statement))
+        bound |= defined(text)
     return taken
 
 
@@ -115,6 +109,8 @@ DRAWING = "fig, ax = plt.subplots()\nheight = 2\nplotting.show(fig, alt='a line'
     [
         ([cell(DRAWING)], "draws, and is not folded"),
         ([cell(DRAWING, folded=True), cell("print(height)")], "uses height"),
+        ([cell(DRAWING, folded=True), cell("def f():\n    return height")], "uses height"),
+        ([cell(DRAWING, folded=True), cell("height = height + 1")], "uses height"),
         ([cell(DRAWING + "\nassert height", folded=True)], "asserts"),
         ([cell("seed_everything(1)\n" + DRAWING, folded=True)], "changes more than a picture"),
         ([cell("height = 1"), cell(DRAWING, folded=True), cell("print(height)")], "uses height"),
@@ -125,5 +121,6 @@ def test_a_broken_rule_is_noticed(cells, fault):
 
 
 def test_a_kept_rule_is_let_pass():
-    ours = [cell("height = 1"), cell(DRAWING, folded=True), cell("height = 3\nprint(height)")]
+    after = "high = [height for height in range(3)]\nfor height in high:\n    print(height)"
+    ours = [cell("height = 1"), cell(DRAWING, folded=True), cell(after)]
     assert faults(ours) == []
