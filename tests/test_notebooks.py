@@ -109,6 +109,12 @@ def test_compared_cells_have_something_to_compare(path):
             assert cell.execution_count and cell.outputs, cell.id
 
 
+def test_computes_with_one_thread_unless_told_otherwise(path):
+    first = code_cells(path)[0].source
+    assert re.search(r"^use_one_thread\(\)$", first, re.M) or path.stem.startswith("00")
+    assert "use_one_thread()" in "\n".join(cell.source for cell in code_cells(path))
+
+
 def test_cells_are_short(path):
     for cell in code_cells(path):
         assert len(cell.source.splitlines()) <= 40, cell.id

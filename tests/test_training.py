@@ -1,6 +1,7 @@
 """fit, device choice, seeds and checkpoints, on tiny models."""
 
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -145,6 +146,15 @@ def test_the_progress_bar_leaves_nothing_in_a_plain_stream(images, capsys):
     fit(tiny(), images, epochs=1, device="cpu", progress=True)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+@pytest.mark.parametrize("asked, threads", [(None, 1), ("2", 2)])
+def test_one_thread_unless_the_user_says_otherwise(asked, threads):
+    code = "import svae_helpers; print(svae_helpers.use_one_thread())"
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    environment |= {"OMP_NUM_THREADS": asked} if asked else {}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert int(done.stdout) == threads
 
 
 def test_device_choice(monkeypatch):

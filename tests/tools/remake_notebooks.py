@@ -42,8 +42,22 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 kept[-1].text += output.text
                 continue
             kept.append(output)
-        cell.outputs = kept
+        for output in kept:
+            if output.output_type == "stream":
+                output.text = as_shown(output.text)
+        cell.outputs = [o for o in kept if o.output_type != "stream" or o.text.strip()]
     return notebook
+
+
+def as_shown(text: str) -> str:
+    """What a terminal shows in the end, where text went back in its line as a progress bar does."""
+    lines = []
+    for line in text.split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip() if "\r" in line else shown)
+    return "\n".join(lines)
 
 
 def is_same_stream(first: nbformat.NotebookNode, second: nbformat.NotebookNode) -> bool:
