@@ -21,7 +21,7 @@ if CHROMIUM is None:
 pytest.importorskip("jupyterlab")
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOK = "04_spike_and_slab_prior.ipynb"
+NOTEBOOK = "05_monte_carlo_kl.ipynb"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -90,3 +90,31 @@ def test_a_slider_redraws_its_picture_in_jupyterlab(lab):
         after = slider.evaluate(picture)
         browser.close()
     assert before and after and before != after
+
+
+def test_a_folded_cell_opens_with_a_click_in_jupyterlab(lab):
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(lab, wait_until="domcontentloaded")
+        page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=120_000)
+        cell = page.locator(".jp-CodeCell", has=page.locator(".jp-InputPlaceholder")).first
+        page.locator(".jp-Notebook").first.click()
+        for _ in range(40):  # JupyterLab makes cells as they are scrolled to
+            if cell.count():
+                break
+            page.mouse.wheel(0, 400)
+            page.wait_for_timeout(250)
+        cell.scroll_into_view_if_needed()
+        folded = cell.locator(".jp-InputPlaceholder")
+        identity = cell.locator(".jp-OutputArea img").count()
+        assert folded.is_visible() and identity, "the picture stands without its source"
+        page.evaluate("cell => cell.setAttribute('data-seen', '1')", cell.element_handle())
+        folded.click()
+        opened = page.locator(".jp-CodeCell[data-seen] .cm-content")
+        opened.wait_for(timeout=20_000)
+        source = opened.inner_text()
+        if os.environ.get("SVAE_SCREENSHOT"):
+            page.screenshot(path=os.environ["SVAE_SCREENSHOT"])
+        browser.close()
+    assert "plotting.show" in source or "plt.subplots" in source
