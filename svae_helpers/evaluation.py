@@ -105,12 +105,14 @@ def images_of(images: Tensor | Digits, name: str = "images") -> Tensor:
 @contextmanager
 def evaluating(model: VAE) -> Iterator[None]:
     """Switch dropout off and batch statistics to what was learnt, and back at the end."""
-    training = model.training
-    model.eval()
+    switched = getattr(model, "training", False)  # a stand-in for a model may have no such mode
+    if switched:
+        model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        if switched:
+            model.train()
 
 
 def progress_bar(total: int, wanted: bool) -> tqdm:

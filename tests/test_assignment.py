@@ -330,15 +330,13 @@ MISTAKES = [
     (
         "log-prob",
         "sum of logs for log of sum",
-        "torch.logaddexp(\n        math.log(spike_prob) + log_spike, "
-        "math.log(1 - spike_prob) + log_slab\n    )",
+        "torch.logaddexp(math.log(spike_prob) + log_spike, math.log(1 - spike_prob) + log_slab)",
         "spike_prob * log_spike + (1 - spike_prob) * log_slab",
     ),
     (
         "log-prob",
         "underflow in the tails",
-        "torch.logaddexp(\n        math.log(spike_prob) + log_spike, "
-        "math.log(1 - spike_prob) + log_slab\n    )",
+        "torch.logaddexp(math.log(spike_prob) + log_spike, math.log(1 - spike_prob) + log_slab)",
         "torch.log(spike_prob * log_spike.exp() + (1 - spike_prob) * log_slab.exp())",
     ),
     ("log-prob", "ready-made mixture", "return torch.logaddexp(", "return SpikeAndSlab and ("),
@@ -503,7 +501,7 @@ def test_other_right_answers_pass(source, names, solution):
 
 
 def test_the_page_shows_an_own_assignment_that_works(grading, tmp_path):
-    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)
+    code = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 32
     folder = copy_course(tmp_path)
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)

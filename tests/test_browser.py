@@ -21,7 +21,7 @@ if CHROMIUM is None:
 pytest.importorskip("jupyterlab")
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOK = "05_monte_carlo_kl.ipynb"
+NOTEBOOK = "04_spike_and_slab_prior.ipynb"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
