@@ -25,7 +25,7 @@ def fit(
     images: Tensor | Digits,
     epochs: int = 20,
     batch_size: int = 128,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     kl: KL = kl_monte_carlo,
     beta: float = 1.0,
     kl_warmup: int = 0,
@@ -122,7 +122,7 @@ def fit(
     return history
 
 
-def default_optimiser(model: VAE, learning_rate: float = 1e-3) -> Optimizer:
+def default_optimiser(model: VAE, learning_rate: float = 3e-3) -> Optimizer:
     """Adam as `fit` uses it: one fused kernel a step where torch offers it for the device."""
     try:
         return Adam(model.parameters(), lr=learning_rate, fused=True)
