@@ -27,7 +27,6 @@ from svae_helpers import (
     save_checkpoint,
     seed_everything,
 )
-from svae_helpers.checkpoints import _describe
 
 CPU = {"device": "cpu", "progress": False}
 
@@ -204,14 +203,27 @@ def test_a_checkpoint_of_another_model_is_refused_in_words(other, words, tmp_pat
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
-def test_a_description_is_the_same_in_another_process():
-    posterior = partial(gated_posterior, temperature=0.3)
+def test_a_checkpoint_of_another_process_is_read_and_its_settings_compared(tmp_path):
+    code = (
+        "import sys; from functools import partial; from svae_helpers import *;"
+        "posterior = partial(gated_posterior, temperature=0.3);"
+        "model = VAE(3, hidden_dim=16, data_dim=25, posterior=posterior,"
+        "            prior=GatedNormal(gate_prob=0.2));"
+        "save_checkpoint(sys.argv[1], model)"
+    )
+    path = tmp_path / "model.pt"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
     prior = GatedNormal(gate_prob=0.2)
-    described = _describe(tiny(posterior=posterior, prior=prior))
-    assert described["posterior"] == "gated_posterior(temperature=0.3)"
-    assert " at 0x" not in str(described)
-    other = _describe(tiny(posterior=partial(gated_posterior, temperature=0.4), prior=prior))
-    assert other["posterior"] != described["posterior"]
+    load_checkpoint(path, tiny(posterior=partial(gated_posterior, temperature=0.3), prior=prior))
+    for swap in (
+        {"posterior": partial(gated_posterior, temperature=0.4), "prior": prior},
+        {
+            "posterior": partial(gated_posterior, temperature=0.3),
+            "prior": GatedNormal(gate_prob=0.3),
+        },
+    ):
+        with pytest.raises(ValueError, match="another model"):
+            load_checkpoint(path, tiny(**swap))
 
 
 class Bomb:
