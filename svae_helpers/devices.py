@@ -32,8 +32,8 @@ def get_device(device: str | torch.device | None = None) -> torch.device:
 def use_one_thread() -> int:
     """Let torch compute with one thread on the CPU, unless OMP_NUM_THREADS says otherwise.
 
-    For the course's small models one thread is as fast as several. Several wait for each other, and
-    where other programs keep the cores busy, that costs many times the computation.
+    For the course's small models several threads gain little. They wait for each other, and where
+    other programs keep the cores busy, that can cost many times the computation.
 
     Returns:
         The number of threads that torch now uses.

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-# Other programs: torch in as many processes as there are cores, each with its own default threads.
+# Other programs: torch in as many processes as there are cores, each with torch's own threads.
 BUSY = "import torch\nx = torch.rand(1000, 1000)\nwhile True:\n    x @ x"
 TRAIN = """
 import sys, time, torch
@@ -38,10 +38,9 @@ def seconds(threads: str, rounds: int) -> float:
 
 def main() -> None:
     quiet = {threads: seconds(threads, 4) for threads in ("one", "torch's default")}
-    others = [
-        subprocess.Popen([sys.executable, "-c", BUSY], env=os.environ | {"OMP_NUM_THREADS": "1"})
-        for _ in range(os.cpu_count() or 1)
-    ]
+    default = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    cores = os.cpu_count() or 1
+    others = [subprocess.Popen([sys.executable, "-c", BUSY], env=default) for _ in range(cores)]
     try:
         busy = {threads: seconds(threads, 4) for threads in quiet}
     finally:
