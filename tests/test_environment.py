@@ -143,3 +143,12 @@ def test_every_notebook_names_that_kernel():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         notebook = json.loads(path.read_text(encoding="utf-8"))
         assert notebook["metadata"]["kernelspec"]["name"] == "python3", path.name
+
+
+def test_make_lab_installs_no_test_tools():
+    makefile = (ROOT / "Makefile").read_text()
+    rules = dict(re.findall(r"^(\S+): ([^\n]*(?:\n\t[^\n]*)*)", makefile, flags=re.MULTILINE))
+    assert rules["lab"].splitlines()[0] == "$(VENV)/.installed"
+    extras = {name: re.findall(r"'\.\[(.*?)\]'", rule) for name, rule in rules.items()}
+    assert extras["$(VENV)/.installed"] == ["lab"]
+    assert extras["$(VENV)/.testing"] == ["lab,test"]
