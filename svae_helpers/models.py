@@ -124,7 +124,9 @@ class VAE(nn.Module):
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z), of batch shape (...) and the images' event shape, for latents (..., D)."""
         output = self.decoder(z.reshape(-1, self.latent_dim))
-        p = self.likelihood(output.reshape(*z.shape[:-1], *output.shape[1:]))
+        if z.dim() != 2:
+            output = output.reshape(*z.shape[:-1], *output.shape[1:])
+        p = self.likelihood(output)
         unsummed = len(p.batch_shape) - (z.dim() - 1)
         return Independent(p, unsummed, validate_args=False) if unsummed > 0 else p
 
