@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from tqdm import tqdm
 
 from .data import Digits, binarise_images
@@ -26,6 +27,7 @@ def fit(
     epochs: int = 20,
     batch_size: int = 128,
     learning_rate: float = 3e-3,
+    schedule: str | None = None,
     kl: KL = kl_monte_carlo,
     beta: float = 1.0,
     kl_warmup: int = 0,
@@ -46,6 +48,8 @@ def fit(
     Args:
         images, test_images: (N, ...), or a pair (images, labels) whose labels are left alone; they
             are moved to the model's device once.
+        schedule: None keeps the learning rate; "one-cycle" lets it rise to learning_rate over three
+            tenths of this call's steps and fall to nearly 0 over the rest (Smith & Topin 2019).
         kl: KL per latent or per image, as in `elbo_terms`.
         kl_warmup: number of epochs over which the KL's weight rises from 0 to beta.
         penalty: function of (q, z, prior) of a batch, z being the draw (B, D), that returns a
@@ -54,7 +58,7 @@ def fit(
         optimiser: a ready one for the model's parameters; learning_rate is then not used.
         resume: history of an earlier `fit` of this model, to which `epochs` more are appended.
             They go on with its optimiser's state unless you give an optimiser; n epochs and then
-            m give what n + m give.
+            m give what n + m give, at a constant learning rate.
         on_epoch: called with (epochs so far, model, history) after each epoch.
         seed: of batches, draws and binarisation; every epoch seeds torch from it and its number.
         device: as in `get_device`.
@@ -69,7 +73,7 @@ def fit(
         FloatingPointError: if a term becomes NaN or infinite; names it, the epoch and the step,
             and carries the history so far as its attribute `history`.
     """
-    _check_settings(epochs, batch_size, learning_rate, kl_warmup, binarise)
+    _check_settings(epochs, batch_size, learning_rate, schedule, kl_warmup, binarise)
     drawn = binarise == "dynamic"
     model.to(get_device(device))
     images = _ready(images, model, "images", drawn)
@@ -85,6 +89,10 @@ def fit(
                 group["lr"] = learning_rate
     first, last = history.epochs + 1, history.epochs + epochs
     steps = -(-len(images) // batch_size)
+    scheduler = None
+    if schedule == "one-cycle" and epochs:
+        peaks = [group["lr"] for group in optimiser.param_groups]
+        scheduler = OneCycleLR(optimiser, peaks, epochs * steps, cycle_momentum=False)
 
     def loss_of(x: Tensor, progress: float) -> tuple[Tensor, ElboTerms, Distribution]:
         q = model.encode(x)
@@ -99,7 +107,8 @@ def fit(
                 seed_everything(seed + EPOCH_SEED * epoch)
                 model.train()
                 history.add(
-                    "train", _epoch(images, epoch, batch_size, drawn, loss_of, optimiser, bar)
+                    "train",
+                    _epoch(images, epoch, batch_size, drawn, loss_of, optimiser, scheduler, bar),
                 )
                 model.eval()
                 if test_images is not None:
@@ -137,6 +146,7 @@ def _epoch(
     drawn: bool,
     loss_of: Callable[[Tensor, float], tuple[Tensor, ElboTerms, Distribution]],
     optimiser: Optimizer,
+    scheduler: LRScheduler | None,
     bar: tqdm,
 ) -> dict[str, float]:
     """Go through the images once, in random order; returns the epoch's record."""
@@ -150,6 +160,8 @@ def _epoch(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        if scheduler is not None:
+            scheduler.step()
         reconstructions.append(terms.reconstruction.detach())
         kls.append(terms.kl.detach())
         means.append(mean_of(q))
@@ -173,7 +185,12 @@ def _not_finite(terms: ElboTerms, epoch: int, step: int, steps: int) -> str:
 
 
 def _check_settings(
-    epochs: int, batch_size: int, learning_rate: float, kl_warmup: int, binarise: str
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    schedule: str | None,
+    kl_warmup: int,
+    binarise: str,
 ) -> None:
     for name, value, least in (
         ("epochs", epochs, 0),
@@ -184,6 +201,8 @@ def _check_settings(
             raise ValueError(f"{name} must be at least {least}, got {value}")
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive, got {learning_rate}")
+    if schedule not in (None, "one-cycle"):
+        raise ValueError(f"schedule must be None or 'one-cycle', got {schedule!r}")
     if binarise not in ("none", "dynamic"):
         raise ValueError(
             f"binarise must be 'none' or 'dynamic' here, got {binarise!r} "

@@ -241,6 +241,29 @@ def test_a_ready_optimiser_is_used(images):
     assert not torch.equal(before, model.decoder.output.weight) and history.epochs == 2
 
 
+def test_a_one_cycle_rises_and_falls_over_the_calls_own_epochs(images):
+    model, rates = VAE(3, **SMALL), []
+    history = None
+    for _ in range(2):
+        optimiser = default_optimiser(model, 1e-2)
+        history = fit(
+            model,
+            images,
+            epochs=10,
+            batch_size=6,
+            schedule="one-cycle",
+            optimiser=optimiser,
+            resume=history,
+            on_epoch=lambda *_, o=optimiser: rates.append(o.param_groups[0]["lr"]),
+            **CPU,
+        )
+    assert rates[2] == pytest.approx(1e-2, rel=1e-2) and rates[9] < 1e-5
+    assert rates[:2] == sorted(rates[:2]) and rates[2:10] == sorted(rates[2:10], reverse=True)
+    assert rates[10:] == pytest.approx(rates[:10])
+    with pytest.raises(ValueError, match="schedule must be None or 'one-cycle'"):
+        fit(model, images, schedule="cosine", **CPU)
+
+
 def test_on_epoch_sees_each_epoch_and_may_change_the_prior(images):
     prior = SpikeAndSlab.gaussian(0.1)
     seen = []
