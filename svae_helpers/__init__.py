@@ -8,6 +8,7 @@ from .devices import get_device, seed_everything, use_one_thread
 from .divergences import (
     kl_bounds,
     kl_gated,
+    kl_marginals,
     kl_monte_carlo,
     kl_normal_standard,
     kl_quadrature,
@@ -29,9 +30,11 @@ from .metrics import (
     hoyer_gaussian_reference,
     hoyer_prior_reference,
     hoyer_sparsity,
+    keep_strongest,
     live_latents,
     prior_slab_count,
     slab_count,
+    standardised_codes,
 )
 from .models import VAE, gaussian_posterior
 from .objectives import ElboTerms, elbo_terms, elbo_terms_at, importance_weighted_bound
@@ -69,9 +72,11 @@ __all__ = [
     "hoyer_prior_reference",
     "hoyer_sparsity",
     "importance_weighted_bound",
+    "keep_strongest",
     "kl_bounds",
     "kl_divergence",
     "kl_gated",
+    "kl_marginals",
     "kl_monte_carlo",
     "kl_normal_standard",
     "kl_quadrature",
@@ -83,5 +88,6 @@ __all__ = [
     "save_checkpoint",
     "seed_everything",
     "slab_count",
+    "standardised_codes",
     "use_one_thread",
 ]

@@ -1,5 +1,7 @@
 """KL(q ‖ p) per latent, in nats: closed form, Monte Carlo, quadrature, bounds."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -126,6 +128,50 @@ def kl_gated(q: GatedNormal, p: GatedNormal) -> Tensor:
     open_q = Normal(q.loc, q.scale, validate_args=False)
     open_p = Normal(p.loc, p.scale, validate_args=False)
     return gates + on * kl_divergence(open_q, open_p)
+
+
+def kl_marginals(q: Distribution, p: Distribution, z: Tensor | None = None) -> Tensor:
+    """Estimate KL(q(z_d) ‖ p(z_d)) of each latent's aggregate posterior in a batch (Eq. 9.2).
+
+    The aggregate is the mixture of the batch's posteriors, q(z_d) = 1/B Σ_b q(z_d | x_b), and every
+    draw is scored under all of them: B·B·D densities. Unbiased for the batch's own aggregate; that
+    of more images is nearer to p, by an amount that falls as 1/B (Eq. 9.3). A gated posterior's
+    gates are averaged in closed form (Eq. 9.4), so that only its open part is drawn.
+
+    Args:
+        q: posterior of single latents, batch shape (B, D), that has `rsample`.
+        p: prior whose `log_prob` broadcasts against (B, D); gated where q is.
+        z: draw (B, D) of q to use, with its gradients; a fresh one if None.
+
+    Returns:
+        (D,), in nats, differentiable in q's and p's parameters. Sum it for the loss of Eq. 9.1.
+
+    Raises:
+        ValueError: if q is joint, or of another shape than (B, D).
+    """
+    if q.event_shape or len(q.batch_shape) != 2:
+        raise ValueError(f"q must be of single latents, batch shape (B, D), got {q}")
+    if isinstance(q, GatedNormal):
+        return _kl_gated_marginals(q, p)
+    z = q.rsample() if z is None else z
+    log_each = q.log_prob(z[:, None])  # (draw, posterior, D)
+    log_aggregate = torch.logsumexp(log_each, dim=1) - math.log(len(z))  # (B, D)
+    return (log_aggregate - p.log_prob(z)).mean(dim=0)
+
+
+def _kl_gated_marginals(q: GatedNormal, p: Distribution) -> Tensor:
+    """Eq. 9.4: the KL of the mean gate, plus that of the open parts' mixture while it is open."""
+    if not isinstance(p, GatedNormal):
+        raise ValueError(f"a gated posterior needs a gated prior, got {p}")
+    log_open = F.logsigmoid(q.gate_logits)  # (B, D)
+    log_opens = torch.logsumexp(log_open, dim=0)  # of B times the mean gate, (D,)
+    log_shuts = torch.logsumexp(F.logsigmoid(-q.gate_logits), dim=0)
+    mean_gate = GatedNormal(log_opens - log_shuts, p.loc, p.scale, validate_args=False)
+    open_q = Normal(q.loc, q.scale, validate_args=False)
+    z = open_q.rsample()
+    log_aggregate = torch.logsumexp(log_open - log_opens + open_q.log_prob(z[:, None]), dim=1)
+    log_ratio = log_aggregate - Normal(p.loc, p.scale, validate_args=False).log_prob(z)
+    return kl_gated(mean_gate, p) + (log_open.exp() * log_ratio).mean(dim=0)
 
 
 def _kl_centred(q: Normal, variance: Tensor) -> Tensor:

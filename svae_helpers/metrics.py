@@ -83,6 +83,35 @@ def active_units(mu: Tensor) -> Tensor:
     return live_latents(mu).sum()
 
 
+def standardised_codes(mu: Tensor) -> Tensor:
+    """Each latent divided by its standard deviation over the data: no scale is left (Eq. 7.4).
+
+    Args:
+        mu: posterior means (N, D) over a data set.
+
+    Returns:
+        (N, D); 0 for latents that are not in use, whose deviation is next to nothing.
+    """
+    live = live_latents(mu)
+    return torch.where(live, mu / torch.where(live, mu.std(dim=0), 1.0), 0.0)
+
+
+def keep_strongest(mu: Tensor, k: int, strength: Tensor | None = None) -> Tensor:
+    """Codes with all but each image's k strongest latents set to 0, the mean of every prior here.
+
+    Args:
+        mu: posterior means (N, D).
+        k: latents to keep, from 0 to D.
+        strength: (N, D), larger is stronger; the size of `standardised_codes` if None.
+
+    Returns:
+        (N, D).
+    """
+    strength = standardised_codes(mu).abs() if strength is None else strength
+    kept = strength.topk(k, dim=-1).indices
+    return torch.zeros_like(mu).scatter(-1, kept, mu.gather(-1, kept))
+
+
 def hoyer_sparsity(mu: Tensor) -> Tensor:
     """Hoyer's sparsity of the live latents, averaged over images (Eq. 7.4; Mathieu et al. 2019).
 
@@ -97,7 +126,7 @@ def hoyer_sparsity(mu: Tensor) -> Tensor:
         Scalar; NaN with fewer than two live latents. An image of zeros counts as 1.
     """
     live = live_latents(mu)
-    scaled = torch.where(live, mu / torch.where(live, mu.std(dim=0), 1.0), 0.0)  # (N, D)
+    scaled = standardised_codes(mu)  # (N, D)
     root = live.sum().to(mu.dtype).sqrt()
     norm = scaled.square().sum(dim=-1).sqrt()
     ratio = scaled.abs().sum(dim=-1) / torch.where(norm > 0, norm, 1.0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import quad
-from torch.distributions import Laplace, Normal, kl_divergence
+from torch.distributions import Independent, Laplace, Normal, kl_divergence
 
 from svae_helpers import (
     GatedNormal,
@@ -16,6 +16,7 @@ from svae_helpers import (
     expected_slab_responsibility,
     kl_bounds,
     kl_gated,
+    kl_marginals,
     kl_monte_carlo,
     kl_normal_standard,
     kl_quadrature,
@@ -342,3 +343,109 @@ def test_expected_responsibility_agrees_with_quadrature(mu, sigma, spike_prob, s
     assert expected_slab_responsibility(normal(mu, sigma), p).item() == pytest.approx(
         want, abs=1e-6
     )
+
+
+# ---- the aggregate, latent by latent
+
+
+def exact_marginals(q, log_p, limit=9.0):
+    """KL of each latent's mixture of posteriors, by the trapezoid rule in float64."""
+    grid = torch.linspace(-limit, limit, 40_001, dtype=torch.float64)
+    kls = []
+    for loc, scale in zip(q.loc.T.double(), q.scale.T.double(), strict=True):
+        log_q = torch.logsumexp(Normal(loc, scale).log_prob(grid[:, None]), dim=1)
+        log_q = log_q - math.log(len(loc))
+        kls.append(torch.trapezoid(log_q.exp() * (log_q - log_p(grid)), grid))
+    return torch.stack(kls)
+
+
+PRIORS = {
+    "dense": Normal(0.0, 1.0),
+    "wide spike": SpikeAndSlab.gaussian(0.8, 0.05),
+    "narrow spike": SpikeAndSlab.gaussian(0.8, 0.0025),
+}
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_marginals_are_unbiased_for_the_batchs_own_aggregate(name):
+    torch.manual_seed(0)
+    q = Normal(torch.randn(6, 3), 0.1 + 0.4 * torch.rand(6, 3))
+    estimates = torch.stack([kl_marginals(q, PRIORS[name]) for _ in range(1_500)])
+    error = estimates.std(dim=0) / len(estimates) ** 0.5
+    wanted = exact_marginals(q, PRIORS[name].log_prob)
+    assert ((estimates.mean(dim=0) - wanted).abs() < 5 * error).all()
+
+
+def test_marginals_are_nought_where_the_aggregate_is_the_prior():
+    """Every posterior of a collapsed latent is the prior: no draw can tell them apart."""
+    q = Normal(torch.zeros(20, 2), torch.ones(20, 2))
+    torch.testing.assert_close(kl_marginals(q, Normal(0.0, 1.0)), torch.zeros(2))
+
+
+def test_marginals_of_one_image_are_its_kl():
+    torch.manual_seed(0)
+    q = Normal(torch.tensor([[0.5, -1.0]]), torch.tensor([[0.3, 0.8]]))
+    z = q.sample()
+    wanted = (q.log_prob(z) - PRIORS["wide spike"].log_prob(z))[0]
+    torch.testing.assert_close(kl_marginals(q, PRIORS["wide spike"], z), wanted)
+
+
+def test_small_batches_overestimate_the_marginals_of_all_images():
+    """The KL is convex: the mean over batches lies above the whole set's, less so for larger."""
+    torch.manual_seed(0)
+    q = Normal(torch.randn(2_000, 1), torch.full((2_000, 1), 0.2))
+    whole = exact_marginals(q, Normal(0.0, 1.0).log_prob).item()
+    means = []
+    for size in (8, 64):
+        batches = [torch.randint(2_000, (size,)) for _ in range(400)]
+        parts = [kl_marginals(Normal(q.loc[b], q.scale[b]), Normal(0.0, 1.0)) for b in batches]
+        means.append(torch.stack(parts).mean().item())
+    assert means[0] > means[1] + 0.05 > whole + 0.05
+
+
+def test_gradient_of_the_marginals_agrees_with_quadrature():
+    torch.manual_seed(0)
+    loc = torch.tensor([[-1.0], [0.2], [1.4]], dtype=torch.float64, requires_grad=True)
+    scale = torch.tensor([[0.3], [0.5], [0.2]], dtype=torch.float64, requires_grad=True)
+    q, prior = Normal(loc, scale), PRIORS["wide spike"]
+    exact = exact_marginals(q, prior.log_prob).sum()
+    wanted = torch.cat(torch.autograd.grad(exact, (loc, scale)))
+    found = []
+    for _ in range(1_000):
+        found.append(torch.cat(torch.autograd.grad(kl_marginals(q, prior).sum(), (loc, scale))))
+    found = torch.stack(found)
+    error = found.std(dim=0) / len(found) ** 0.5
+    assert ((found.mean(dim=0) - wanted).abs() < 5 * error).all()
+
+
+def test_marginals_of_gates_agree_with_quadrature():
+    torch.manual_seed(0)
+    gates = torch.tensor([[0.9, 0.1], [0.2, 0.4], [0.5, 1.0]], dtype=torch.float64)
+    loc, scale = torch.randn(3, 2).double(), 0.2 + torch.rand(3, 2).double()
+    q, p = GatedNormal(gate_prob=gates, loc=loc, scale=scale), GatedNormal(gate_prob=0.2)
+    grid = torch.linspace(-9, 9, 40_001, dtype=torch.float64)
+    density = (gates * Normal(loc, scale).log_prob(grid[:, None, None]).exp()).mean(dim=1)
+    log_p = math.log(0.2) + Normal(0.0, 1.0).log_prob(grid)[:, None]
+    shut = 1 - gates.mean(dim=0)
+    wanted = torch.trapezoid(torch.xlogy(density, density) - density * log_p, grid, dim=0)
+    wanted = wanted + shut * (shut.log() - math.log(0.8))
+    estimates = torch.stack([kl_marginals(q, p) for _ in range(1_500)])
+    error = estimates.std(dim=0) / len(estimates) ** 0.5
+    assert ((estimates.mean(dim=0) - wanted).abs() < 5 * error).all()
+
+
+@pytest.mark.parametrize("gate_prob", [0.0, 1.0])
+def test_marginals_of_gates_that_never_move_are_finite(gate_prob):
+    logits = torch.logit(torch.full((4, 2), gate_prob)).requires_grad_()
+    value = kl_marginals(GatedNormal(logits, loc=torch.ones(4, 2)), GatedNormal(gate_prob=0.2))
+    value.sum().backward()
+    assert torch.isfinite(value).all() and torch.isfinite(logits.grad).all()
+
+
+def test_marginals_refuse_what_they_cannot_take():
+    joint = Independent(Normal(torch.zeros(4, 2), torch.ones(4, 2)), 1)
+    for q in (joint, Normal(torch.zeros(4), torch.ones(4))):
+        with pytest.raises(ValueError, match=r"batch shape \(B, D\)"):
+            kl_marginals(q, Normal(0.0, 1.0))
+    with pytest.raises(ValueError, match="gated prior"):
+        kl_marginals(GatedNormal(torch.zeros(4, 2)), Normal(0.0, 1.0))

@@ -15,6 +15,7 @@ from .nb05 import monte_carlo_kl
 from .nb06 import sparse_vae_loss
 from .nb07 import active_count, find_the_bug
 from .nb08 import gated_kl
+from .nb09 import aggregate_kl
 
 ALL: dict[str, Callable[[Callable], CheckResult]] = {
     check.__name__: check
@@ -34,6 +35,7 @@ ALL: dict[str, Callable[[Callable], CheckResult]] = {
         active_count,
         find_the_bug,
         gated_kl,
+        aggregate_kl,
     )
 }
 

@@ -164,6 +164,31 @@ SPELLINGS = {
             + 0.5 * g * (m**2 + v.exp() - 1 - v)
         ).sum(1),
     ],
+    "aggregate_kl": [
+        lambda mu, log_var, z, log_p: (
+            normal(mu, log_var).log_prob(z[:, None]).logsumexp(1) - math.log(len(z)) - log_p
+        ).mean(0),
+        lambda m, v, z, p: (
+            torch.stack(
+                [torch.stack([normal(a, b).log_prob(row) for a, b in zip(m, v)]) for row in z]
+            )
+            .logsumexp(1)
+            .sub(p)
+            .mean(0)
+            - math.log(len(m))
+        ),
+        lambda m, v, z, p: torch.stack(
+            [
+                (
+                    MixtureSameFamily(
+                        Categorical(torch.ones(len(m))), normal(m[:, d], v[:, d])
+                    ).log_prob(z[:, d])
+                    - p[:, d]
+                ).mean()
+                for d in range(m.shape[1])
+            ]
+        ),
+    ],
 }
 
 
@@ -355,6 +380,24 @@ def test_the_gated_helper_passes():
         return kl_gated(q, p).sum(1)
 
     checks.gated_kl(helper).require()
+
+
+def test_the_helper_of_the_marginals_passes():
+    from svae_helpers import SpikeAndSlab, kl_marginals
+
+    class Given(SpikeAndSlab):
+        """A prior whose log-density at the draw is what the check hands over."""
+
+        def __init__(self, log_p):
+            self.log_p = log_p
+
+        def log_prob(self, value):
+            return self.log_p
+
+    def helper(mu, log_var, z, log_p):
+        return kl_marginals(normal(mu, log_var), Given(log_p), z)
+
+    checks.aggregate_kl(helper).require()
 
 
 def test_closed_forms_of_the_test_priors():
