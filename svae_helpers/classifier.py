@@ -1,28 +1,31 @@
 """A small classifier of digits, and what it says of generated images."""
 
-from functools import cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .data import load_mnist
+from .data import Digits, load_mnist
 from .devices import seed_everything
 
 BATCH_SIZE = 128
+LOOKS = 60_000  # images seen in training, however many there are
 
 
-@cache
-def train_classifier() -> nn.Module:
-    """Train a small convolutional classifier on the 4,000 labelled digits: seed 0, 15 epochs."""
-    images, labels = load_mnist()[0]
+def train_classifier(train: Digits | None = None) -> nn.Module:
+    """Train a small convolutional classifier, seed 0, on about 60,000 looks at labelled images.
+
+    Args:
+        train: images and labels; the 4,000 embedded digits if None, which makes 15 epochs.
+    """
+    images, labels = load_mnist()[0] if train is None else train
+    epochs = max(1, round(LOOKS / len(images)))
     seed_everything(0)
     first, second = nn.Conv2d(1, 16, 5, stride=2), nn.Conv2d(16, 32, 3, stride=2)
     layers = [nn.Unflatten(-1, (1, 28, 28)), first, nn.ReLU(), second, nn.ReLU(), nn.Flatten()]
     classifier = nn.Sequential(*layers, nn.Linear(32 * 5 * 5, 10))
     optimiser = torch.optim.Adam(classifier.parameters(), lr=2e-3)
     with torch.enable_grad():
-        for _ in range(15):
+        for _ in range(epochs):
             for chosen in torch.randperm(len(images)).split(BATCH_SIZE):
                 loss = F.cross_entropy(classifier(images[chosen]), labels[chosen])
                 optimiser.zero_grad()

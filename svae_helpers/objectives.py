@@ -36,7 +36,7 @@ class ElboTerms(NamedTuple):
         return -self.elbo.mean()
 
     def beta_loss(self, beta: float) -> Tensor:
-        """The same with the KL weighed by beta (Eq. 8.9); a bound on log p(x) only for beta ≥ 1."""
+        """The same with the KL weighed by beta (Eq. 3.9); a bound on log p(x) only for beta ≥ 1."""
         return (beta * self.kl - self.reconstruction).mean()
 
 

@@ -21,6 +21,7 @@ STYLES: dict[str, dict[str, str]] = {
     "spike": {"color": "#CC79A7", "linestyle": ":", "marker": "v"},
     "slab": {"color": "#E69F00", "linestyle": "-.", "marker": "D"},
     "exact": {"color": "#000000", "linestyle": "-", "marker": "x"},
+    "scaled": {"color": "#7A7A7A", "linestyle": (0, (6, 2)), "marker": "X"},
     "other": {"color": "#56B4E9", "linestyle": (0, (3, 1, 1, 1)), "marker": "P"},
 }
 

@@ -25,9 +25,9 @@ def fit(
     model: VAE,
     images: Tensor | Digits,
     epochs: int = 20,
-    batch_size: int = 128,
-    learning_rate: float = 3e-3,
-    schedule: str | None = None,
+    batch_size: int = 64,
+    learning_rate: float = 5e-3,
+    schedule: str | None = "one-cycle",
     kl: KL = kl_monte_carlo,
     beta: float = 1.0,
     kl_warmup: int = 0,
@@ -41,15 +41,16 @@ def fit(
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> History:
-    """Train a VAE by Adam on minus the ELBO (Eq. 6.1), or the β-ELBO (Eq. 8.9).
+    """Train a VAE by Adam on minus the ELBO (Eq. 6.1), or the β-ELBO (Eq. 3.9).
 
     Interrupting the kernel keeps the model and the history so far.
 
     Args:
         images, test_images: (N, ...), or a pair (images, labels) whose labels are left alone; they
             are moved to the model's device once.
-        schedule: None keeps the learning rate; "one-cycle" lets it rise to learning_rate over three
-            tenths of this call's steps and fall to nearly 0 over the rest (Smith & Topin 2019).
+        schedule: "one-cycle" lets the learning rate rise to learning_rate over three tenths of this
+            call's steps and fall to nearly 0 over the rest (Smith & Topin 2019); None keeps it.
+            Rate, batch size and schedule are the course's recipe, found in notebook 07.
         kl: KL per latent or per image, as in `elbo_terms`.
         kl_warmup: number of epochs over which the KL's weight rises from 0 to beta.
         penalty: function of (q, z, prior) of a batch, z being the draw (B, D), that returns a
@@ -57,8 +58,8 @@ def fit(
         binarise: "dynamic" draws each pixel afresh in every batch; "none" takes images as they are.
         optimiser: a ready one for the model's parameters; learning_rate is then not used.
         resume: history of an earlier `fit` of this model, to which `epochs` more are appended.
-            They go on with its optimiser's state unless you give an optimiser; n epochs and then
-            m give what n + m give, at a constant learning rate.
+            They go on with its optimiser's state unless you give an optimiser. With schedule=None,
+            n epochs and then m give what n + m give; "one-cycle" begins a cycle of its own.
         on_epoch: called with (epochs so far, model, history) after each epoch.
         seed: of batches, draws and binarisation; every epoch seeds torch from it and its number.
         device: as in `get_device`.
@@ -131,7 +132,7 @@ def fit(
     return history
 
 
-def default_optimiser(model: VAE, learning_rate: float = 3e-3) -> Optimizer:
+def default_optimiser(model: VAE, learning_rate: float = 5e-3) -> Optimizer:
     """Adam as `fit` uses it: one fused kernel a step where torch offers it for the device."""
     try:
         return Adam(model.parameters(), lr=learning_rate, fused=True)

@@ -45,8 +45,10 @@ ARROWS = {
     "surgery": set(),
     "classifier": {"data", "devices"},
     "tables": set(),
-    "settings": {"spike_and_slab"},
-    "sweep": {"classifier", "metrics", "settings", "surgery", "tables", "training"},
+    "settings": {"gated", "spike_and_slab"},
+    "measures": {"classifier", "evaluation", "metrics", "settings", "surgery"},
+    "runs": {"measures", "training"},
+    "sweep": {"runs", "tables"},
     "plotting": set(),
     "widgets": set(),
 }

@@ -214,7 +214,13 @@ def test_a_resumed_training_is_the_uninterrupted_one(images, tmp_path):
         seed_everything(0)
         return VAE(3, prior=SpikeAndSlab.gaussian(), **SMALL)
 
-    settings = {"batch_size": 16, "kl_warmup": 4, "test_images": images[:9], **CPU}
+    settings = {
+        "batch_size": 16,
+        "schedule": None,
+        "kl_warmup": 4,
+        "test_images": images[:9],
+        **CPU,
+    }
     whole, parts = start(), start()
     history = fit(whole, images, epochs=5, **settings)
     first = fit(parts, images, epochs=2, **settings)

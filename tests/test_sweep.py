@@ -14,11 +14,23 @@ from scipy import integrate, stats
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from svae_helpers import History, SpikeAndSlab, classifier, kl_monte_carlo, kl_normal_standard
+from svae_helpers import (
+    VAE,
+    History,
+    SpikeAndSlab,
+    classifier,
+    elbo_terms,
+    kl_monte_carlo,
+    kl_normal_standard,
+    load_mnist,
+    measures,
+    runs,
+)
 from svae_helpers import sweep as room
-from svae_helpers.settings import COLUMNS, KEY, MEASURES, Setting, full_grid
+from svae_helpers.measures import MEASURES
+from svae_helpers.settings import ALLOWED, KEY, Setting, as_text, full_grid
 from svae_helpers.surgery import elbo_surgery, latent_surgery
-from svae_helpers.sweep import read_sweep, sweep
+from svae_helpers.sweep import COLUMNS, read_sweep, sweep
 
 SETTINGS = [Setting(seed=seed, epochs=1, latent_dim=2) for seed in range(4)]
 
@@ -30,10 +42,10 @@ def silent(_line):
 @pytest.fixture
 def tiny(monkeypatch):
     """Few images and an untrained classifier: a run in a fraction of a second."""
-    load = room._images
-    monkeypatch.setattr(room, "_images", lambda pixels: tuple(x[:150] for x in load(pixels)))
-    monkeypatch.setattr(room, "train_classifier", lambda: nn.Linear(784, 10))
-    monkeypatch.setattr(room, "BOUND_SAMPLES", 3)
+    load = runs._images
+    monkeypatch.setattr(runs, "_images", lambda *where: tuple(x[:150] for x in load(*where)))
+    monkeypatch.setattr(runs, "_classifier", lambda *where: nn.Linear(784, 10))
+    monkeypatch.setattr(measures, "BOUND_SAMPLES", 3)
 
 
 @pytest.fixture
@@ -43,9 +55,9 @@ def fake_run(monkeypatch):
 
     def run(setting):
         asked.append(setting)
-        return room._key(setting) | {name: f"{setting.seed}.5" for name in MEASURES}
+        return as_text(setting) | {name: f"{setting.seed}.5" for name in MEASURES}
 
-    monkeypatch.setattr(room, "run", run)
+    monkeypatch.setattr(runs, "run", run)
     return asked
 
 
@@ -53,34 +65,49 @@ def fake_run(monkeypatch):
 
 
 COMMITTED = read_sweep()
+TRAINED = COMMITTED[COMMITTED["diverged"].isna()]
 
 
-def test_committed_file_holds_the_full_grid_once():
+def test_committed_file_holds_the_full_grids_once():
     found = list(COMMITTED[KEY].itertuples(index=False, name=None))
-    wanted = [astuple(setting) for setting in full_grid()]
-    assert len(wanted) == len(set(wanted)) == 60
+    wanted = [astuple(setting) for source in ALLOWED["source"] for setting in full_grid(source)]
+    assert len(wanted) == len(set(wanted))
     assert sorted(found) == sorted(wanted)
 
 
-def test_every_number_of_the_committed_file_is_finite():
-    grey = COMMITTED["pixels"] == "grey"
-    assert COMMITTED.loc[grey, "log_px"].isna().all()  # a cross-entropy is no likelihood
-    others = [name for name in MEASURES if name != "log_px"]
-    assert np.isfinite(COMMITTED[others]).all(axis=None)
-    assert np.isfinite(COMMITTED.loc[~grey, "log_px"]).all()
+def test_only_faulty_losses_diverge():
+    fallen = COMMITTED[COMMITTED["diverged"].notna()]
+    assert (fallen["gradient"] == "detached").all()
+    assert fallen[[name for name in MEASURES if name != "diverged"]].isna().all(axis=None)
+
+
+def test_every_number_of_the_committed_file_is_finite_where_it_has_a_meaning():
+    grey, gated = TRAINED["pixels"] == "grey", TRAINED["prior"] == "gated"
+    held = (TRAINED["gradient"] == "pathwise") & (TRAINED["reduction"] == "sum")
+    assert TRAINED.loc[grey, "log_px"].isna().all()  # a cross-entropy is no likelihood
+    assert np.isfinite(TRAINED.loc[~grey, "log_px"]).all()
+    joint, each = ["mutual_information", "kl_aggregate"], ["latent_information", "kl_marginals"]
+    assert TRAINED.loc[gated | ~held, joint].isna().all(axis=None)
+    assert TRAINED.loc[~held, each].isna().all(axis=None)
+    assert np.isfinite(TRAINED.loc[held & ~gated, joint]).all(axis=None)
+    assert np.isfinite(TRAINED.loc[held, each]).all(axis=None)
+    others = [name for name in MEASURES if name not in {"diverged", "log_px", *joint, *each}]
+    assert np.isfinite(TRAINED[others]).all(axis=None)
 
 
 def test_committed_numbers_obey_the_identities():
-    for _, row in COMMITTED.iterrows():
+    for _, row in TRAINED.iterrows():
         assert row["elbo"] == pytest.approx(row["reconstruction"] - row["kl"], rel=1e-3)
-        assert row["mutual_information"] <= math.log(1_000) + 1e-3
         for parts in (
             ["mutual_information", "kl_aggregate"],
             ["latent_information", "kl_marginals"],
         ):
+            if row[parts].isna().any():
+                continue
             assert row[parts].sum() == pytest.approx(row["kl"], rel=0.02, abs=0.3)
         if row["pixels"] == "binary":
             assert row["log_px"] > row["elbo"]
+    assert TRAINED["mutual_information"].max() <= math.log(1_000) + 1e-3
 
 
 # ---- resuming
@@ -104,18 +131,18 @@ def test_other_epochs_are_other_runs(tmp_path, fake_run):
 def test_an_interrupt_loses_no_finished_run(tmp_path, fake_run, monkeypatch):
     path, whole = tmp_path / "cut.csv", tmp_path / "whole.csv"
     sweep(SETTINGS, whole, silent)
-    finished = room.run
+    finished = runs.run
 
     def run(setting):
         if setting.seed == 2:
             raise KeyboardInterrupt
         return finished(setting)
 
-    monkeypatch.setattr(room, "run", run)
+    monkeypatch.setattr(runs, "run", run)
     with pytest.raises(KeyboardInterrupt):
         sweep(SETTINGS, path, silent)
     assert read_sweep(path)["seed"].tolist() == [0, 1]
-    monkeypatch.setattr(room, "run", finished)
+    monkeypatch.setattr(runs, "run", finished)
     sweep(SETTINGS, path, silent)
     assert path.read_bytes() == whole.read_bytes()
 
@@ -123,16 +150,16 @@ def test_an_interrupt_loses_no_finished_run(tmp_path, fake_run, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from svae_helpers import sweep as room, tables
-from svae_helpers.settings import MEASURES
+from svae_helpers import runs, sweep as room, tables
+from svae_helpers.measures import MEASURES
 
 def run(setting):
-    return room._key(setting) | {{name: f"{{setting.seed}}.5" for name in MEASURES}}
+    return room.as_text(setting) | {{name: f"{{setting.seed}}.5" for name in MEASURES}}
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-room.run = run
+runs.run = run
 settings = [room.Setting(seed=seed, epochs=1, latent_dim=2) for seed in range(4)]
 room.sweep(settings[:2], sys.argv[1], lambda line: None)
 {dies_at} = die
@@ -141,7 +168,7 @@ room.sweep(settings, sys.argv[1], lambda line: None)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-@pytest.mark.parametrize("dies_at", ["room.run", "tables.os.replace", "tables.os.fsync"])
+@pytest.mark.parametrize("dies_at", ["runs.run", "tables.os.replace", "tables.os.fsync"])
 def test_a_killed_sweep_loses_no_finished_run(tmp_path, fake_run, dies_at):
     path, whole = tmp_path / "sweep.csv", tmp_path / "whole.csv"
     sweep(SETTINGS, whole, silent)
@@ -153,9 +180,9 @@ def test_a_killed_sweep_loses_no_finished_run(tmp_path, fake_run, dies_at):
 
 
 def test_an_interrupted_training_is_no_result(tiny, monkeypatch):
-    monkeypatch.setattr(room, "fit", lambda *_, **__: History(interrupted=True))
+    monkeypatch.setattr(runs, "fit", lambda *_, **__: History(interrupted=True))
     with pytest.raises(KeyboardInterrupt):
-        room.run(SETTINGS[0])
+        runs.run(SETTINGS[0])
 
 
 @pytest.mark.parametrize(
@@ -163,8 +190,8 @@ def test_an_interrupted_training_is_no_result(tiny, monkeypatch):
     [
         ("a,b\n1,2\n", "other columns"),
         ("", "no table of runs"),
-        (",".join(COLUMNS) + "\n0.8,2\n", "line 2: gradient is"),
-        (",".join(COLUMNS) + "\n" + ",".join("1" for _ in COLUMNS) + "\n", "gradient is '1'"),
+        (",".join(COLUMNS) + "\n0.8,2\n", "line 2: source is"),
+        (",".join(COLUMNS) + "\n" + ",".join("1" for _ in COLUMNS) + "\n", "source is '1'"),
         (",".join(COLUMNS) + "\n" + ",".join("1" for _ in [*COLUMNS, 0]) + "\n", "sweep.csv"),
     ],
 )
@@ -193,7 +220,7 @@ def test_progress_and_time_left_are_said(tmp_path, fake_run):
 def test_the_command_says_what_is_wrong(tmp_path, fake_run, monkeypatch, capsys):
     path = tmp_path / "sweep.csv"
     room.main(["--output", str(path), "--seeds", "1", "--epochs", "3"])
-    assert fake_run == full_grid([0], 3)
+    assert fake_run == full_grid("embedded", [0], 3)
     with pytest.raises(SystemExit):
         room.main(["--seeds", "0"])
     path.write_text("a\n")
@@ -208,27 +235,37 @@ def test_the_command_says_what_is_wrong(tmp_path, fake_run, monkeypatch, capsys)
     "setting",
     [
         SETTINGS[0],
-        Setting(0.0, latent_dim=3, epochs=1),
+        Setting(prior="dense", latent_dim=3, epochs=1),
+        Setting(prior="scaled", latent_dim=3, marginal_weight=1.0, epochs=1),
+        Setting(prior="gated", posterior="sharp", latent_dim=5, pixels="binary", epochs=1),
         Setting(latent_dim=3, gradient="detached", reduction="mean", epochs=1),
         Setting(latent_dim=3, gradient="none", pixels="binary", epochs=1),
     ],
 )
 def test_a_run_gives_a_full_row_and_the_same_one_again(tiny, setting):
     torch.manual_seed(0)
-    row = room.run(setting)
+    row = runs.run(setting)
     assert list(row) == COLUMNS
     torch.manual_seed(0)  # the untrained classifier of `tiny`
-    assert room.run(setting) == row
+    assert runs.run(setting) == row
 
 
 def test_a_measure_that_is_not_finite_is_named(tiny, monkeypatch):
-    monkeypatch.setattr(room, "elbo_surgery", lambda q, p: (float("nan"), 0.0))
+    monkeypatch.setattr(measures, "elbo_surgery", lambda q, p: (float("nan"), 0.0))
     with pytest.raises(FloatingPointError, match="mutual_information not finite"):
-        room.run(SETTINGS[0])
+        runs.run(SETTINGS[0])
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"gradient": "dense"}, {"reduction": "max"}, {"pixels": "red"}, {"spike_prob": 1.0}]
+    "wrong",
+    [
+        {"gradient": "dense"},
+        {"reduction": "max"},
+        {"pixels": "red"},
+        {"spike_prob": 1.0},
+        {"prior": "gated"},
+        {"posterior": "relaxed"},
+    ],
 )
 def test_an_impossible_setting_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -238,27 +275,28 @@ def test_an_impossible_setting_is_refused(wrong):
 def test_the_mean_is_the_printed_loss():
     """Summed cross-entropy plus the mean of the KL over latents and batch, divided by B."""
     setting = Setting(latent_dim=7, reduction="mean")
-    logits, x = torch.randn(room.BATCH_SIZE, 784), torch.rand(room.BATCH_SIZE, 784)
-    kl = torch.rand(room.BATCH_SIZE, 7)
+    logits, x = torch.randn(setting.batch_size, 784), torch.rand(setting.batch_size, 784)
+    kl = torch.rand(setting.batch_size, 7)
     cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
     printed = cross_entropy.sum() + kl.mean()
-    ours = (cross_entropy.sum(dim=-1) + setting.beta * kl.sum(dim=-1)).mean()
-    torch.testing.assert_close(ours, printed / room.BATCH_SIZE)
-    assert Setting().beta == 1 and Setting(gradient="none").beta == 0
+    ours = (cross_entropy.sum(dim=-1) + setting.kl_weight * kl.sum(dim=-1)).mean()
+    torch.testing.assert_close(ours, printed / setting.batch_size)
+    assert Setting().kl_weight == 1 and Setting(gradient="none").kl_weight == 0
+    assert Setting(beta=1.5).kl_weight == 1.5
 
 
 def test_detached_samples_exert_no_expected_pull():
     torch.manual_seed(0)
     prior = SpikeAndSlab.gaussian(0.8, 0.05)
     scores = {}
-    for kl in (room.kl_detached, kl_monte_carlo):
+    for kl in (runs.kl_detached, kl_monte_carlo):
         mu = torch.full((20_000,), 1.5, requires_grad=True)
         value = kl(Normal(mu, torch.tensor(0.3)), prior)
         exact = kl_divergence(Normal(torch.tensor(1.5), torch.tensor(0.3)), prior)
         assert value.mean().item() == pytest.approx(exact.item(), abs=0.02)
         value.sum().backward()
         scores[kl] = (mu.grad.mean() / mu.grad.std() * 20_000**0.5).abs().item()
-    assert scores[room.kl_detached] < 5 < scores[kl_monte_carlo] / 10
+    assert scores[runs.kl_detached] < 5 < scores[kl_monte_carlo] / 10
 
 
 # ---- the split of the KL
@@ -309,28 +347,124 @@ def test_the_classifiers_verdict_at_its_two_ends():
     assert classifier.judge(nn.Identity(), single) == pytest.approx((1, 0), abs=1e-6)
 
 
-@pytest.mark.parametrize("spike_prob", [0.0, 0.8])
-def test_the_priors_own_counts_are_those_of_its_draws(tiny, spike_prob):
+@pytest.mark.parametrize("prior", ["dense", "scaled", "sparse", "gated"])
+def test_the_priors_own_counts_are_those_of_its_draws(tiny, prior):
     torch.manual_seed(0)
-    setting = Setting(spike_prob, latent_dim=10, epochs=1)
-    row = room.run(setting)
-    reference = SpikeAndSlab.gaussian(0.8, 0.05)
-    drawn = setting.prior.sample((50_000, 10))
-    counts = (drawn.abs() > reference.crossover).sum(dim=-1).float()
-    assert float(row["count_prior"]) == pytest.approx(counts.mean().item(), abs=0.06)
-    expected = reference.slab_responsibility(drawn).sum(dim=-1)
-    assert float(row["expected_count_prior"]) == pytest.approx(expected.mean().item(), abs=0.06)
+    posterior = "relaxed" if prior == "gated" else "gaussian"
+    setting = Setting(prior=prior, posterior=posterior, latent_dim=10, epochs=1)
+    row = runs.run(setting)
+    drawn = setting.model_prior.sample((50_000, 10))
+    if prior == "gated":
+        on = responsibility = (drawn != 0).float()
+    else:
+        reference = SpikeAndSlab.gaussian(0.8, 0.05)
+        on = drawn.abs() > reference.crossover
+        responsibility = reference.slab_responsibility(drawn)
+    count, expected = on.float().sum(dim=-1).mean(), responsibility.sum(dim=-1).mean()
+    assert float(row["count_prior"]) == pytest.approx(count.item(), abs=0.06)
+    assert float(row["expected_count_prior"]) == pytest.approx(expected.item(), abs=0.06)
 
 
-def test_a_resumed_sweep_gives_the_numbers_of_an_uninterrupted_one(tmp_path, tiny, monkeypatch):
+def test_the_scaled_prior_has_the_sparse_ones_variance():
+    scaled = Setting(prior="scaled").model_prior
+    assert float(scaled.variance) == pytest.approx(0.8 * 0.05 + 0.2)
+
+
+def test_a_scaled_prior_is_the_dense_one_in_other_units():
+    """Same weights but for the units of z: the same reconstruction and KL, image by image."""
+    torch.manual_seed(0)
+    dense, scaled = (VAE(4, prior=Setting(prior=name).model_prior) for name in ("dense", "scaled"))
+    scaled.load_state_dict(dense.state_dict())
+    unit, x = scaled.prior.scale, torch.rand(5, 784)
+    with torch.no_grad():
+        means, log_variances = slice(0, 4), slice(4, 8)
+        scaled.encoder.output.weight[means] *= unit
+        scaled.encoder.output.bias[means] *= unit
+        scaled.encoder.output.bias[log_variances] += 2 * unit.log()
+        scaled.decoder.hidden.weight /= unit
+    terms = []
+    for model in (dense, scaled):
+        torch.manual_seed(1)
+        terms.append(elbo_terms(model, x))
+    torch.testing.assert_close(terms[0], terms[1], rtol=1e-5, atol=1e-4)
+
+
+def test_the_strongest_latents_are_kept():
+    """All of them is the whole code; rankings by KL and by effect take other latents."""
+    torch.manual_seed(0)
+    setting = Setting(latent_dim=4, epochs=1)
+    train, test = (digits.images[:200] for digits in load_mnist())
+    found = measures.measure(
+        runs.train_setting(setting, train), setting, train, test, nn.Linear(784, 10)
+    )
+    for name in ("kept_4", "kept_4_by_kl", "kept_4_by_effect"):
+        assert float(found[name]) == pytest.approx(float(found["at_means"]), rel=1e-5)
+    assert found["kept_8"] == ""
+    assert found["kept_2"] < found["at_means"]
+
+
+def test_a_training_that_falls_apart_is_a_row_of_its_own(tiny):
+    setting = Setting(latent_dim=2, learning_rate=1e30, gradient="detached", epochs=2)
+    row = runs.run(setting)
+    assert row["diverged"] in {"1", "2"} and row["elbo"] == "" and list(row) == COLUMNS
+
+
+def test_a_penalty_is_part_of_the_loss_that_is_trained(tiny):
+    train, _ = runs._images(Setting())
+    plain, charged = (
+        runs.train_setting(Setting(latent_dim=2, epochs=1, marginal_weight=weight), train)
+        for weight in (0.0, 5.0)
+    )
+    assert not torch.equal(*(next(model.parameters()) for model in (plain, charged)))
+
+
+# ---- several runs at a time
+
+
+def test_one_runs_error_loses_no_others(tmp_path, fake_run, monkeypatch):
+    finished, said = runs.run, []
+
+    def run(setting):
+        if setting.seed == 1:
+            raise RuntimeError("out of luck")
+        return finished(setting)
+
+    monkeypatch.setattr(runs, "run", run)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        sweep(SETTINGS, tmp_path / "sweep.csv", said.append)
+    assert read_sweep(tmp_path / "sweep.csv")["seed"].tolist() == [0, 2, 3]
+    assert any("seed 1: RuntimeError: out of luck" in line for line in said)
+
+
+def test_two_processes_give_the_rows_of_one(tmp_path):
+    """Real processes and real, tiny runs: `--jobs 2` writes what `--jobs 1` writes."""
+    settings = [Setting(seed=seed, epochs=1, latent_dim=2) for seed in (0, 1)]
+    tables = []
+    for jobs in (1, 2):
+        path = tmp_path / f"{jobs}.csv"
+        assert sweep(settings, path, silent, jobs=jobs) == 2
+        tables.append(sorted(path.read_text().splitlines()))
+    assert tables[0] == tables[1]
+
+
+def test_a_source_from_files_is_found_under_root(tmp_path, monkeypatch):
+    asked = []
+    digits = load_mnist()
+    monkeypatch.setattr(runs, "load_mnist", lambda *where: asked.append(where) or digits)
+    runs._loaded.cache_clear()
+    try:
+        train, test = runs._images(Setting(source="fashion"), tmp_path)
+        assert asked == [("fashion", tmp_path)]
+        assert len(test) == runs.NUM_TEST and len(train) == 4_000
+    finally:
+        runs._loaded.cache_clear()
+
+
+def test_a_resumed_sweep_gives_the_numbers_of_an_uninterrupted_one(tiny):
     """The classifier is trained in whichever run comes first, and must not shift its draws."""
-
-    def train_classifier():
-        torch.manual_seed(0)
-        return nn.Linear(784, 10)
-
-    monkeypatch.setattr(room, "train_classifier", train_classifier)
-    fresh = room.run(SETTINGS[1])
-    kept = train_classifier()
-    monkeypatch.setattr(room, "train_classifier", lambda: kept)
-    assert room.run(SETTINGS[1]) == fresh
+    torch.manual_seed(0)
+    fresh = runs.run(SETTINGS[1])
+    torch.manual_seed(0)
+    runs.run(SETTINGS[0])
+    torch.manual_seed(0)
+    assert runs.run(SETTINGS[1]) == fresh
