@@ -11,9 +11,11 @@ from svae_helpers import (
     hoyer_gaussian_reference,
     hoyer_prior_reference,
     hoyer_sparsity,
+    keep_strongest,
     live_latents,
     prior_slab_count,
     slab_count,
+    standardised_codes,
 )
 
 PRIOR = SpikeAndSlab.gaussian()
@@ -96,3 +98,26 @@ def test_hoyer_references(num_latents, want):
 def test_hoyer_of_the_prior_itself():
     torch.manual_seed(7)
     assert hoyer_prior_reference(PRIOR, 10) == pytest.approx(0.42, abs=0.02)
+
+
+# ---- codes without a scale
+
+
+def test_standardised_codes_have_no_scale():
+    torch.manual_seed(0)
+    mu = torch.randn(500, 4) * torch.tensor([0.2, 1.0, 5.0, 0.001])
+    units = torch.tensor([3.0, 0.5, 10.0, 1.0])
+    codes = standardised_codes(mu)
+    torch.testing.assert_close(codes[:, :3].std(dim=0), torch.ones(3))
+    assert (codes[:, 3] == 0).all()  # a latent that hardly moves is no latent in use
+    torch.testing.assert_close(standardised_codes(units * mu), codes)
+
+
+def test_the_strongest_are_kept_image_by_image():
+    mu = torch.tensor([[3.0, -1.0, 0.5], [0.1, 2.0, -4.0], [-3.0, 1.0, 4.0]])
+    by_size = keep_strongest(mu, 1, mu.abs())
+    assert by_size.tolist() == [[3.0, 0.0, 0.0], [0.0, 0.0, -4.0], [0.0, 0.0, 4.0]]
+    assert keep_strongest(mu, 0).count_nonzero() == 0
+    torch.testing.assert_close(keep_strongest(mu, 3), mu)
+    standardised = standardised_codes(mu).abs()
+    torch.testing.assert_close(keep_strongest(mu, 2), keep_strongest(mu, 2, standardised))
