@@ -76,7 +76,8 @@ def _batches() -> list[Tensor]:
 
 def by_fit(kl, prior=None):
     model = VAE(LATENTS, prior=prior, hidden_dim=HIDDEN)
-    return lambda: fit(model, IMAGES, epochs=EPOCHS, kl=kl, device="cpu", progress=False)
+    options = {"batch_size": BATCH, "schedule": None, "device": "cpu", "progress": False}
+    return lambda: fit(model, IMAGES, epochs=EPOCHS, kl=kl, **options)
 
 
 def matrix_products() -> None:
