@@ -11,7 +11,13 @@ import nbformat
 import pytest
 
 from svae_helpers import checks
-from tests.checks.catalogue import EXERCISES
+from tests.checks.catalogue import (
+    EXERCISES,
+    INSPECTIONS,
+    QUESTIONS,
+    right_answer,
+    wrong_answers,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -49,13 +55,13 @@ def exercises():
     for path in PATHS:
         cells = nbformat.read(path, as_version=4).cells
         for index, cell in enumerate(cells):
-            if cell.cell_type == "code" and "# your code" in cell.source:
+            if cell.cell_type == "code" and re.search("# your (code|answer)", cell.source):
                 folded = re.search(r"```python\n(.*?)```", cells[index + 1].source, flags=re.S)
                 yield path, cell.source, folded and folded[1]
 
 
 CASES = {
-    re.search(r"checks\.(\w+)\(", stub)[1]: (path, stub, folded)
+    re.findall(r"^checks\.(\w+)\(", stub, flags=re.M)[-1]: (path, stub, folded)
     for path, stub, folded in exercises()
 }
 
@@ -77,16 +83,19 @@ def test_every_check_has_its_exercise_and_every_exercise_its_check():
 @pytest.mark.parametrize("name", CASES)
 def test_a_right_answer_passes_and_a_wrong_one_is_named(name):
     path, stub, folded = CASES[name]
-    learner = re.search(r"def (\w+)\(", stub)[1]
-    last_line = stub.strip().splitlines()[-1]
+    *_, last_line = stub.strip().splitlines()
     namespace = imports_of(path)
     exec(stub.strip().removesuffix(last_line), namespace)
     assert eval(last_line, namespace).status == "not attempted"
-    exec(folded or BY_HELPER[name], namespace)
-    result = eval(last_line, namespace)
-    assert result, result.message
-    mistake = EXERCISES[name].misconceptions[0]
-    wrong = mistake.wrong[0] if isinstance(mistake.wrong, tuple) else mistake.wrong
-    namespace[learner] = wrong
-    result = eval(last_line, namespace)
-    assert result.status == "failed" and result.misconception == mistake.name, result.message
+    if name not in QUESTIONS:
+        exec(folded or BY_HELPER[name], namespace)
+        result = eval(last_line, namespace)
+        assert result, result.message
+    answers = wrong_answers(EXERCISES[name]).items()
+    for mistake, (wrong, *_) in [(None, [right_answer(EXERCISES[name])]), *answers][:2]:
+        several = wrong if name in INSPECTIONS else (wrong,)
+        handed_in = re.search(r"\((.*)\)$", last_line)[1].split(", ")
+        namespace.update(zip(handed_in, several, strict=True))
+        result = eval(last_line, namespace)
+        assert bool(result) == (mistake is None), result.message
+        assert result.misconception == (mistake and mistake.name), result.message

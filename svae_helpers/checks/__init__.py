@@ -1,23 +1,30 @@
-"""Checks that name the mistake, one function an exercise; each takes the learner's function.
+"""Checks that name the mistake, one an exercise; each takes the learner's answer.
 
 `checks.log_prob(log_prob)` returns a `CheckResult`: passed, failed (with the mistake's name where
-it has one) or not attempted. `ALL` maps the exercises' names to their checks.
+it has one) or not attempted. `ALL` maps the exercises' names to their checks. To write your own,
+see `exercise`, `random_exercise`, `question` and `inspection`.
 """
 
-from collections.abc import Callable
+from .exercise import Case, Exercise, exercise
+from .inspection import Inspection, inspection
+from .mistakes import Mistake, Reduction, mistake
+from .nb01_elbo import elbo, log_marginal
+from .nb02_gradient_estimate import gradient_estimate
+from .nb02_reparameterise import reparameterise
+from .nb03_vae_loss import bernoulli_log_likelihood, gaussian_kl, vae_loss
+from .nb04_sampling import sample
+from .nb04_spike_and_slab import log_prob, slab_responsibility
+from .nb05_monte_carlo_kl import monte_carlo_kl
+from .nb06_sparse_vae_loss import sparse_vae_loss
+from .nb07_active_count import active_count
+from .nb07_find_the_bug import find_the_bug
+from .nb08_gated_kl import gated_kl
+from .nb09_aggregate_kl import aggregate_kl
+from .question import Question, question
+from .random_exercise import RandomExercise, random_exercise
+from .result import CheckResult
 
-from ._result import CheckResult
-from .nb01 import elbo, log_marginal
-from .nb02 import gradient_estimate, reparameterise
-from .nb03 import bernoulli_log_likelihood, gaussian_kl, vae_loss
-from .nb04 import log_prob, sample, slab_responsibility
-from .nb05 import monte_carlo_kl
-from .nb06 import sparse_vae_loss
-from .nb07 import active_count, find_the_bug
-from .nb08 import gated_kl
-from .nb09 import aggregate_kl
-
-ALL: dict[str, Callable[[Callable], CheckResult]] = {
+ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
     check.__name__: check
     for check in (
         log_marginal,
@@ -39,4 +46,20 @@ ALL: dict[str, Callable[[Callable], CheckResult]] = {
     )
 }
 
-__all__ = ["ALL", "CheckResult", *ALL]
+__all__ = [
+    "ALL",
+    "Case",
+    "CheckResult",
+    "Exercise",
+    "Inspection",
+    "Mistake",
+    "Question",
+    "RandomExercise",
+    "Reduction",
+    "exercise",
+    "inspection",
+    "mistake",
+    "question",
+    "random_exercise",
+    *ALL,
+]

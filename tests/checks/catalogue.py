@@ -1,15 +1,29 @@
-"""Right and wrong spellings that several test files share."""
+"""The exercises by kind, and their mistakes as complete answers."""
 
-from svae_helpers.checks import nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09
-from svae_helpers.checks._exact import Exercise
-from svae_helpers.checks._random import RandomExercise
+from svae_helpers import checks
+from svae_helpers.checks import Exercise, Inspection, Question, RandomExercise
 
-MODULES = (nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09)
-EXERCISES = {
-    thing.name: thing
-    for module in MODULES
-    for thing in vars(module).values()
-    if isinstance(thing, Exercise | RandomExercise)
-}
+EXERCISES = dict(checks.ALL)
 EXACT = {name: e for name, e in EXERCISES.items() if isinstance(e, Exercise)}
 RANDOM = {name: e for name, e in EXERCISES.items() if isinstance(e, RandomExercise)}
+FUNCTIONS = EXACT | RANDOM
+QUESTIONS = {name: e for name, e in EXERCISES.items() if isinstance(e, Question)}
+INSPECTIONS = {name: e for name, e in EXERCISES.items() if isinstance(e, Inspection)}
+
+
+def wrong_answers(exercise):
+    """Every mistake of an exercise with its spellings: {mistake: [complete answers]}."""
+    found = {}
+    for mistake, wrong in exercise.catalogue():
+        found.setdefault(mistake, []).append(wrong)
+    return found
+
+
+def submit(exercise, answer):
+    """Hand in a complete answer, which for an inspection is several things."""
+    return exercise(*answer) if isinstance(exercise, Inspection) else exercise(answer)
+
+
+def right_answer(exercise):
+    """A right answer, as `submit` takes it."""
+    return exercise.reference if hasattr(exercise, "reference") else exercise.right()

@@ -15,7 +15,7 @@ from torch.distributions import (
 )
 
 from svae_helpers import checks
-from svae_helpers.checks.nb05 import GENERAL
+from svae_helpers.checks.estimates import GENERAL
 
 from .catalogue import EXACT, RANDOM
 
@@ -198,16 +198,16 @@ def antithetic(shape):
 
 
 def gradient(f, mu, log_var, num_samples):
-    mu = mu.clone().requires_grad_()
+    mu = mu.detach().clone().requires_grad_()
     z = normal(mu, log_var).rsample((num_samples,))
     f(z).mean().backward()
     return mu.grad
 
 
-def gradient_in_place_of_a_copy(f, mu, log_var, num_samples):
-    mu.requires_grad_()
-    z = mu + torch.exp(log_var / 2) * antithetic((num_samples, *mu.shape))
-    (g,) = torch.autograd.grad(f(z).mean(), mu)
+def gradient_by_autograd(f, mu, log_var, num_samples):
+    leaf = mu.detach().clone().requires_grad_()
+    z = leaf + torch.exp(log_var / 2).detach() * torch.randn(num_samples, *mu.shape)
+    (g,) = torch.autograd.grad(f(z).mean(), leaf)
     return g
 
 
@@ -215,7 +215,7 @@ def gradient_by_loop(f, mu, log_var, num_samples):
     total = torch.zeros_like(mu)
     for _ in range(num_samples):
         m = mu.detach().clone().requires_grad_()
-        f((m + torch.exp(log_var / 2) * torch.randn_like(m))[None]).sum().backward()
+        f((m + torch.exp(log_var.detach() / 2) * torch.randn_like(m))[None]).sum().backward()
         total += m.grad
     return total / num_samples
 
@@ -286,8 +286,8 @@ RANDOM_SPELLINGS = {
     ],
     "gradient_estimate": [
         gradient,
-        gradient_in_place_of_a_copy,
-        *[gradient, gradient_in_place_of_a_copy] * 5,
+        gradient_by_autograd,
+        *[gradient, gradient_by_autograd] * 5,
         gradient_by_loop,
     ],
     "sample": [

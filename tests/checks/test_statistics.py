@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from svae_helpers.checks import _statistics as s
+from svae_helpers.checks import statistics as s
 
 from .catalogue import RANDOM
 

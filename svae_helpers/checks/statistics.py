@@ -81,3 +81,30 @@ def independence_p(a: Tensor, b: Tensor, one_sided: bool = False) -> float:
     """P-value for independent samples of mean 0 and variance 1: Σ ab / √n is standard normal."""
     z = float((a * b).sum()) / math.sqrt(a.numel())
     return upper_normal_p(z) if one_sided else normal_p(z)
+
+
+def equal_means_p(a: Tensor, b: Tensor, floor: float = 1e-4) -> float:
+    """Least two-sided p-value over the columns for rows of equal mean: pooled t-tests.
+
+    One row on a side is compared with the other side's scatter. `floor` is a difference that
+    rounding may leave. The t statistic is turned into a normal one (Wallace 1959).
+    """
+    n, m = len(a), len(b)
+    dof = max(n + m - 2, 1)
+    squares = sum((side - side.mean(0)).square().sum(0) for side in (a, b))
+    variance = squares / dof * (1 / n + 1 / m) + floor**2
+    t = ((a.mean(0) - b.mean(0)).square() / variance).max()
+    z = (8 * dof + 1) / (8 * dof + 3) * math.sqrt(dof * math.log1p(float(t) / dof))
+    return normal_p(z)
+
+
+def alike_p(a: Tensor, b: Tensor) -> float:
+    """The same for means and for scatter: t-tests of the distances from the median as well.
+
+    (Brown & Forsythe 1974.) With one row on a side, of the means alone.
+    """
+    p = equal_means_p(a, b)
+    if min(len(a), len(b)) == 1:
+        return p
+    distances = ((side - side.median(0).values).abs() for side in (a, b))
+    return min(p, equal_means_p(*distances))

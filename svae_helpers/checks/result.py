@@ -17,13 +17,15 @@ class CheckResult:
 
     Attributes:
         status: "passed", "failed" or "not attempted".
-        message: what was seen, in the learner's words; begins with ✓, ✗ or ○ and the number.
+        message: the diagnosis, then what was seen; begins with ✓, ✗ or ○ and the number.
         misconception: short name of the mistake, or None where it has none.
+        details: long tensors in full, folded in a notebook.
     """
 
     status: str
     message: str
     misconception: str | None = None
+    details: str = ""
 
     def __bool__(self) -> bool:
         return self.status == PASSED
@@ -42,15 +44,20 @@ class CheckResult:
         head, _, rest = self.message.partition("\n")
         head = re.sub(r"^(\S+ \d+\.\d+)", r"<b>\1</b>", _code(head))
         body = "".join(f"<div>{_code(line)}</div>" for line in rest.splitlines() if line.strip())
+        if self.details:
+            text = html.escape(self.details, quote=False)
+            body += f"<details><summary>The whole case</summary><pre>{text}</pre></details>"
         return (
             f'<div style="border-left: 5px solid {colour}; background: {colour}22; color: inherit;'
             f' padding: 6px 12px; margin: 4px 0; border-radius: 3px"><div>{head}</div>{body}</div>'
         )
 
 
-def verdict(status: str, number: str, text: str, misconception: str | None = None) -> CheckResult:
+def verdict(
+    status: str, number: str, text: str, misconception: str | None = None, details: str = ""
+) -> CheckResult:
     """Build a result whose message carries the mark and the exercise's number."""
-    return CheckResult(status, f"{_MARKS[status]} {number} {text}", misconception)
+    return CheckResult(status, f"{_MARKS[status]} {number} {text}", misconception, details)
 
 
 def _code(text: str) -> str:

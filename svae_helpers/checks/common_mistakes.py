@@ -1,0 +1,119 @@
+"""Mistakes that several exercises share: in a cross-entropy, a Gaussian KL, a log-density."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Bernoulli
+
+from .mathematics import bce, kl_standard
+from .mistakes import Mistake
+from .mistakes import mistake as M
+
+
+def lift(entries: Iterable[Mistake], put: Callable[[Callable], Callable]) -> tuple[Mistake, ...]:
+    """Mistakes of a part as mistakes of the whole: `put(part)` builds the whole."""
+    return tuple(replace(e, variants=tuple(map(put, e.variants))) for e in entries)
+
+
+def _naive_bce(l: Tensor, x: Tensor) -> Tensor:
+    return -(x * l.sigmoid().log() + (1 - x) * (1 - l.sigmoid()).log())
+
+
+def _padded_bce(l: Tensor, x: Tensor) -> Tensor:
+    return -(x * (l.sigmoid() + 1e-8).log() + (1 - x) * (1 - l.sigmoid() + 1e-8).log())
+
+
+CROSS_ENTROPY = (  # of (logits, x), per pixel
+    M(
+        "sigmoid twice",
+        lambda l, x: bce(l.sigmoid(), x),
+        lambda l, x: F.binary_cross_entropy(l.sigmoid().sigmoid(), x, reduction="none"),
+    ),
+    M(
+        "logits taken for probabilities",
+        lambda l, x: F.binary_cross_entropy(l, x, reduction="none"),
+        lambda l, x: -(x * l.log() + (1 - x) * (1 - l).log()),
+        lambda l, x: F.binary_cross_entropy(l.clamp(0, 1), x, reduction="none"),
+        lambda l, x: -Bernoulli(l).log_prob(x),
+        lambda l, x: -Bernoulli(probs=l.clamp(0, 1)).log_prob(x),
+    ),
+    M(
+        "clamped probabilities",
+        lambda l, x: F.binary_cross_entropy(l.sigmoid(), x, reduction="none"),
+        _naive_bce,
+        _padded_bce,
+        lambda l, x: -Bernoulli(l.sigmoid()).log_prob(x),
+        extreme="logits",
+    ),
+    M("white pixels only", lambda l, x: -x * F.logsigmoid(l)),
+    M("black pixels only", lambda l, x: -(1 - x) * F.logsigmoid(-l)),
+    M("logits and pixels swapped", lambda l, x: bce(x, l)),
+    M("one argument in both places", lambda l, x: bce(x, x), lambda l, x: bce(l, l)),
+    M("targets flipped", lambda l, x: bce(l, 1 - x), lambda l, x: bce(-l, x)),
+    M(
+        "one term's logit has the wrong sign",
+        lambda l, x: -(x * F.logsigmoid(l) + (1 - x) * F.logsigmoid(l)),
+        lambda l, x: -(x * F.logsigmoid(-l) + (1 - x) * F.logsigmoid(-l)),
+    ),
+    M(
+        "squared error",
+        lambda l, x: (l.sigmoid() - x) ** 2,
+        lambda l, x: 0.5 * (l.sigmoid() - x) ** 2,
+        lambda l, x: (l - x) ** 2,
+        lambda l, x: 0.5 * (l - x) ** 2,
+    ),
+    M("x·logit alone", lambda l, x: -x * l),
+)
+
+GAUSSIAN_KL = (  # of (mu, log_var), per latent
+    M("lost ½", lambda m, v: 2 * kl_standard(m, v)),
+    M("lost −½", lambda m, v: -2 * kl_standard(m, v)),
+    M("log_var taken for log σ", lambda m, v: kl_standard(m, 2 * v)),
+    M(
+        "σ where σ² belongs",
+        lambda m, v: 0.5 * (m**2 + (0.5 * v).exp() - 1 - v),
+        lambda m, v: 0.5 * (m**2 + (0.5 * v).exp() - 1 - 0.5 * v),
+    ),
+    M("variance squared", lambda m, v: 0.5 * (m**2 + (2 * v).exp() - 1 - v)),
+    M("half the logarithm", lambda m, v: 0.5 * (m**2 + v.exp() - 1 - 0.5 * v)),
+    M("log σ² counted twice", lambda m, v: 0.5 * (m**2 + v.exp() - 1 - 2 * v)),
+    M("−1 forgotten", lambda m, v: 0.5 * (m**2 + v.exp() - v)),
+    M("+1 for −1", lambda m, v: 0.5 * (m**2 + v.exp() + 1 - v)),
+    M("log_var added", lambda m, v: 0.5 * (m**2 + v.exp() - 1 + v)),
+    M("log_var forgotten", lambda m, v: 0.5 * (m**2 + v.exp() - 1)),
+    M("σ² forgotten", lambda m, v: 0.5 * (m**2 - 1 - v)),
+    M("sign of μ²", lambda m, v: 0.5 * (-(m**2) + v.exp() - 1 - v)),
+    M(
+        "log_var taken for the variance",
+        lambda m, v: 0.5 * (m**2 + v - 1 - v.log()),
+        lambda m, v: 0.5 * (m**2 + v**2 - 1 - 2 * v.log()),
+        lambda m, v: 0.5 * (m**2 + v**2 - 1 - (v**2).log()),
+        lambda m, v: 0.5 * (m**2 + v - 1 - v),
+    ),
+    M(
+        "μ not squared",
+        lambda m, v: 0.5 * (m + v.exp() - 1 - v),
+        lambda m, v: 0.5 * (m.abs() + v.exp() - 1 - v),
+    ),
+    M("μ forgotten", lambda m, v: 0.5 * (v.exp() - 1 - v)),
+    M("KL the wrong way round", lambda m, v: 0.5 * ((m**2 + 1) / v.exp() - 1 + v)),
+    M("mean and log_var swapped", lambda m, v: kl_standard(v, m)),
+    M(
+        "½ on one term only",
+        lambda m, v: 0.5 * m**2 + v.exp() - 1 - v,
+        lambda m, v: m**2 + 0.5 * (v.exp() - 1 - v),
+        lambda m, v: 0.5 * (m**2 + v.exp()) - 1 - v,
+    ),
+    M(
+        "clamped log_var",
+        lambda m, v: kl_standard(m, v.clamp(min=-3)),
+        lambda m, v: kl_standard(m, v.clamp(-4, 2)),
+        lambda m, v: kl_standard(m, v.clamp(min=2 * math.log(0.2))),
+        extreme="log_var",
+    ),
+)

@@ -1,0 +1,214 @@
+"""What the checks of Monte Carlo KLs share: priors with closed forms, and estimators of parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .mathematics import LOG_2PI, ROOT3, log_q, std
+from .mistakes import mistake as M
+from .random_exercise import Findings
+from .statistics import mean_p, upper_chi2_p
+
+
+@dataclass(frozen=True)
+class Prior:
+    """log p(z) = log N(z; centre, width²) + a cos(ω (z − centre)), whose mean under q is known.
+
+    The cosine makes it depend on the whole distribution of the noise, not on its variance alone.
+    `width` None leaves the cosine alone. Not normalised, which no estimate notices.
+    """
+
+    centre: float
+    width: float | None
+    a: float = 0.0
+    omega: float = 1.0
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log p per latent, in z's shape."""
+        value = self.a * (self.omega * (z - self.centre)).cos()
+        if self.width is None:
+            return value
+        scaled = (z - self.centre) / self.width
+        return value - 0.5 * scaled**2 - math.log(self.width) - 0.5 * LOG_2PI
+
+    def expected(self, mu: Tensor, log_var: Tensor) -> Tensor:
+        """E_q[log p(z)] per latent, in closed form."""
+        damping = (-0.5 * self.omega**2 * log_var.exp()).exp()
+        value = self.a * damping * (self.omega * (mu - self.centre)).cos()
+        if self.width is None:
+            return value
+        square = ((mu - self.centre) ** 2 + log_var.exp()) / self.width**2
+        return value - 0.5 * square - math.log(self.width) - 0.5 * LOG_2PI
+
+    def kl(self, mu: Tensor, log_var: Tensor) -> Tensor:
+        """KL(q ‖ p) per latent, (B, D), in nats."""
+        return -0.5 * (1 + LOG_2PI + log_var) - self.expected(mu, log_var)
+
+
+# In LINEAR q is as wide as p, so log q − log p is linear in ε with a slope δ near 2, and its
+# variance δ² is known; the closed-form entropy adds ½. In WAVES mean and width are such that
+# E[cos(2ε)] shows: e⁻² for normal noise, negative for uniform noise. NARROW has widths as trained
+# models have them.
+LINEAR = Prior(0.4, math.exp(-0.55))
+GENERAL = Prior(0.4, 0.9, a=0.6, omega=2.3)
+WAVES = Prior(0.3, None, a=2.0, omega=2 / math.exp(-0.35))
+NARROW = Prior(-0.2, 1.1)
+
+
+def posterior(kind: Prior, B: int, D: int) -> tuple[Tensor, Tensor]:
+    """Return the fixed q on which an estimate is compared with its expectation, (B, D) each."""
+    grid = torch.linspace(0, 1, B * D)[torch.arange(B * D) * 7 % (B * D)].reshape(B, D)
+    if kind is LINEAR:
+        return 0.4 + math.exp(-0.55) * (1.6 + 0.8 * grid), torch.full((B, D), -1.1)
+    if kind is GENERAL:
+        return 3 * grid - 1.4, -2.5 + 3.2 * grid.flip(0).roll(1, 1)
+    if kind is NARROW:
+        return 3 * grid - 1.4, -8 + 4 * grid.flip(0).roll(1, 1)
+    return torch.full((B, D), 0.3), torch.full((B, D), -0.7)
+
+
+def differentiate(value: Tensor, given: dict[str, Tensor]) -> list[Tensor]:
+    """Return the gradients of the sum in mu and log_var; zeros where none arrives."""
+    tensors = [given["mu"], given["log_var"]]
+    if not value.requires_grad:
+        return [torch.zeros_like(t) for t in tensors]
+    found = torch.autograd.grad(value.sum(), tensors, allow_unused=True)
+    return [torch.zeros_like(t) if g is None else g.detach() for t, g in zip(tensors, found)]
+
+
+def note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> None:
+    """Compare the mean of (calls, B, D) gradients with the exact (B, D), projected on it."""
+    size = wanted.square().sum(1).mean()
+    share = (found * wanted).sum(2) / size  # (calls, B)
+    errors = share - (wanted * wanted).sum(1) / size
+    if not found.any():
+        seen.fault(f"gradients do not flow to {name}", f"No gradient reaches `{name}`.")
+    seen.look(f"gradient {name}", torch.stack([share.mean(1), (share.std(1) + 1e-3).log()], 1))
+    text = f"the gradient in `{name}` is {float(share.mean()):.3g} times the right one on average"
+    seen.test(f"gradient {name}", mean_p(errors.flatten(), floor=1e-4), text)
+
+
+def note_gradient_scatter(seen: Findings, found: Tensor, num_samples: int) -> None:
+    """Compare the scatter of (calls, B, D) gradients in mu, under LINEAR, with the pathwise one.
+
+    Pathwise, a draw's gradient is (z − centre)/width²: its standard deviation is 1/width.
+    """
+    mu = posterior(LINEAR, *found.shape[1:])[0]
+    e = (found - (mu - LINEAR.centre) / LINEAR.width**2) * LINEAR.width * math.sqrt(num_samples)
+    seen.look("scatter of gradients", (e.std((1, 2)) + 1e-3).log())
+    scatter = float(e.square().mean().sqrt())
+    text = f"the gradient scatters {scatter:.3g} times as much as one that goes through the draws"
+    seen.test("scatter of gradients", upper_chi2_p(float(e.square().sum()), e.numel()), text)
+
+
+def draw(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
+    """Reparameterised draws, (K, B, D)."""
+    return mu + std(log_var) * torch.randn(num_samples, *mu.shape)
+
+
+def noise(make: Callable) -> Callable:
+    """Build a sampler mu + σ·ε from `make(K, mu)`, which draws ε."""
+    return lambda mu, log_var, K: mu + std(log_var) * make(K, mu)
+
+
+def scaled(scale: Callable) -> Callable:
+    """Build a sampler mu + scale(log_var)·ε."""
+    return lambda mu, log_var, K: mu + scale(log_var) * torch.randn(K, *mu.shape)
+
+
+def detached(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
+    """Draws that carry no gradient."""
+    return draw(mu, log_var, num_samples).detach()
+
+
+def log_ratio(
+    sampler: Callable = draw,
+    integrand: Callable = lambda lq, lp: lq - lp,
+    density: Callable = log_q,
+) -> Callable:
+    """Build log q − log p at K draws, (K, B, D), from how it draws and what it compares."""
+
+    def estimate(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
+        z = sampler(mu, log_var, num_samples)
+        return integrand(density(z, mu, log_var), log_prior(z))
+
+    return estimate
+
+
+def score_function(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
+    """The right value with the score-function gradient: detached draws, weighted by ∇ log q."""
+    z = draw(mu, log_var, num_samples).detach()
+    log_density = log_q(z, mu, log_var)
+    value = (log_density - log_prior(z)).detach()
+    return value + (log_density - log_density.detach()) * value
+
+
+def closed_entropy(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
+    """Log-ratios with the entropy in closed form, which is as right."""
+    z = draw(mu, log_var, num_samples)
+    return -0.5 * (1 + LOG_2PI + log_var) - log_prior(z)
+
+
+SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
+    M("ε shared between images", log_ratio(noise(lambda K, m: torch.randn(K, 1, m.shape[1])))),
+    M("ε shared between latents", log_ratio(noise(lambda K, m: torch.randn(K, m.shape[0], 1)))),
+    M(
+        "detached samples",
+        log_ratio(detached),
+        log_ratio(detached, lambda lq, lp: lq - lp.detach()),
+    ),
+    M("score function", score_function),
+    M("prior detached", log_ratio(integrand=lambda lq, lp: lq - lp.detach())),
+    M("KL detached", lambda *a: log_ratio()(*a).detach()),
+    M("KL subtracted", log_ratio(integrand=lambda lq, lp: lp - lq)),
+    M("log q added", log_ratio(integrand=lambda lq, lp: -lq - lp)),
+    M("log q forgotten", log_ratio(integrand=lambda lq, lp: -lp)),
+    M("log p forgotten", log_ratio(integrand=lambda lq, lp: lq + 0 * lp)),
+    M(
+        "log q without its normaliser",
+        log_ratio(density=lambda z, m, v: -0.5 * (z - m) ** 2 / v.exp()),
+        log_ratio(density=lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + v)),
+        log_ratio(density=lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + LOG_2PI)),
+    ),
+    M(
+        "log-ratios made positive",
+        log_ratio(integrand=lambda lq, lp: (lq - lp).relu()),
+        log_ratio(integrand=lambda lq, lp: (lq - lp).abs()),
+    ),
+    M(
+        "one sample where num_samples were asked for",
+        log_ratio(lambda m, v, K: draw(m, v, 1)),
+        log_ratio(lambda m, v, K: draw(m, v, 1).expand(K, *m.shape)),
+    ),
+    M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, K - 1))),
+    M("variance for standard deviation", log_ratio(scaled(torch.exp))),
+    M(
+        "log_var taken for log σ",
+        log_ratio(scaled(torch.exp), density=lambda z, m, v: log_q(z, m, 2 * v)),
+    ),
+    M(
+        "log q with the wrong width",
+        log_ratio(density=lambda z, m, v: log_q(z, m, 2 * v)),
+        log_ratio(density=lambda z, m, v: log_q(z, m, 0.5 * v)),
+    ),
+    M(
+        "clamped log_var",
+        lambda m, v, p, K: log_ratio()(m, v.clamp(min=-3), p, K),
+        lambda m, v, p, K: log_ratio()(m, v.clamp(-4, 2), p, K),
+        lambda m, v, p, K: log_ratio()(m, 2 * std(v).clamp(min=0.2).log(), p, K),
+        extreme="log_var",
+    ),
+    M("σ forgotten", log_ratio(scaled(torch.ones_like))),
+    M(
+        "uniform noise",
+        log_ratio(noise(lambda K, m: torch.rand(K, *m.shape))),
+        log_ratio(noise(lambda K, m: 2 * torch.rand(K, *m.shape) - 1)),
+        log_ratio(noise(lambda K, m: ROOT3 * (2 * torch.rand(K, *m.shape) - 1))),
+    ),
+    M("evaluated at the mean", log_ratio(lambda m, v, K: m[None].expand(K, *m.shape))),
+)

@@ -1,0 +1,153 @@
+"""Check of notebook 02: a reparameterised sample that carries gradients."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from .mathematics import ROOT3, std
+from .mistakes import mistake as M
+from .random_exercise import Caller, Findings, random_exercise
+from .statistics import chi2_p, correlation, independence_p, ks_p, normal_p
+
+CALLS, ROWS, LATENTS = 24, 100, 8
+CENTRE = torch.tensor([-2.7, 1.3, 0.4, 3.1, -0.8, 1.9, -1.6, 2.2])
+LOG_VAR = torch.tensor([-2.6, 1.7, -0.9, 0.8, -8.0, 1.2, -5.2, 0.5])
+
+
+def _probe(call: Caller, seen: Findings, g: Generator) -> None:
+    for shape in ((1, 1), (4, 1), (1, 6), (5,), (3, 4)):
+        call(torch.randn(shape, generator=g), torch.randn(shape, generator=g))
+    mu, log_var = CENTRE.expand(ROWS, LATENTS), LOG_VAR.expand(ROWS, LATENTS)
+    e = (call.times(CALLS, mu, log_var) - mu) / std(log_var)  # standard normal where z is right
+    _compare_gradients(call, seen)
+    centred = e - e.mean(1, keepdim=True)
+    spread = centred.std(1) + 1e-3
+    seen.look("noise", [correlation(c[:, 0::2], c[:, 1::2]) for c in e])
+    seen.look("rows", [correlation(c[0::2], c[1::2]) for c in e])
+    seen.look("mean", e.mean(1) / spread)
+    seen.look("width", spread.log())
+    seen.look("tails", (centred / spread[:, None]).pow(4).mean((1, 2)))
+    seen.look("skewness", (centred / spread[:, None]).pow(3).mean((1, 2)))
+    seen.look("spread of rows", e.mean(2).std(1))
+    _test_noise(e, seen)
+
+
+def _test_noise(e: Tensor, seen: Findings) -> None:
+    n = e.numel()
+    text = "(z − mu) / σ does not have a normal distribution"
+    seen.test("shape", ks_p(torch.special.ndtr(e)), text)
+    seen.test("mean", normal_p(float(e.sum()) / math.sqrt(n)), "z is not centred on mu")
+    # Half the degrees of freedom: room for draws in antithetic pairs over the batch.
+    spread = chi2_p(float(e.square().mean()) * n / 2, n / 2)
+    seen.test("spread", spread, f"z varies {float(e.std()):.3g} times as much as σ says")
+    half = n / LATENTS / 2
+    for d in range(LATENTS):
+        p = chi2_p(float(e[..., d].square().mean()) * half, half)
+        text = f"at log σ² = {LOG_VAR[d]:.2g} the spread of z does not follow exp(log_var / 2)"
+        seen.test(f"spread {d}", p, text)
+    p = independence_p(e[..., 0::2], e[..., 1::2])
+    seen.test("latents", p, "the noise of one latent tells the noise of another")
+    for name, a, b in (
+        ("images", e[:, 0::2], e[:, 1::2]),
+        ("halves", e[:, : ROWS // 2], e[:, ROWS // 2 :]),
+    ):
+        p = independence_p(a, b, one_sided=True)
+        seen.test(name, p, "the noise of one image tells the noise of another")
+
+
+def _compare_gradients(call: Caller, seen: Findings) -> None:
+    """A sample mu + σ·ε has ∂z/∂mu = 1 and ∂z/∂log_var = (z − mu) / 2, whatever ε was."""
+    mu = torch.linspace(-2, 2.6, 20).reshape(5, 4)
+    log_var = torch.linspace(-6, 1.5, 20).flip(0).reshape(5, 4)
+    z, given = call(mu, log_var, gradients=("mu", "log_var"))
+    found = dict.fromkeys(given)
+    if z.requires_grad:
+        found = dict(zip(given, torch.autograd.grad(z.sum(), [*given.values()], allow_unused=True)))
+    for name, want in (("mu", torch.ones_like(mu)), ("log_var", 0.5 * (z.detach() - mu))):
+        got = torch.zeros_like(want) if found[name] is None else found[name]
+        right = torch.allclose(got, want.to(got), rtol=1e-3, atol=1e-4)
+        if not got.any() and not right:
+            seen.fault(
+                f"gradients do not flow to {name}",
+                f"No gradient reaches `{name}`: `sample()`, `.detach()`, `torch.no_grad()` and "
+                "NumPy all cut it.",
+            )
+        elif not right:
+            seen.fault(f"gradient {name}", f"The gradient that reaches `{name}` is wrong.")
+
+
+@random_exercise("2.1", _probe)
+def reparameterise(mu: Tensor, log_var: Tensor) -> Tensor:
+    """`(mu, log_var) -> z`, a draw from q that carries gradients.
+
+    With ε = (z − mu)/σ over 19,200 draws: Kolmogorov–Smirnov, mean (exact), sum of squares over
+    all and per width (exact χ², at half the degrees of freedom so that antithetic pairs pass too),
+    correlation between latents and between images. The gradients are compared exactly:
+    ∂z/∂mu = 1 and ∂z/∂log_var = (z − mu)/2. False alarms: below 1e-6 a check (`statistics`).
+    """
+    return torch.distributions.Normal(mu, log_var.exp().sqrt()).rsample().to(mu)
+
+
+def _narrow_ones_only(seen: Findings) -> bool:
+    """Whether the draws are wrong for the narrowest latents and right for the others."""
+    narrow = {"spread 4", "spread 6"}
+    return bool(seen.failed & narrow) and seen.failed <= narrow | {"shape", "spread", "mean"}
+
+
+def _scaled(width, noise=torch.randn_like):
+    """A sample mu + width(log_var)·noise."""
+    return lambda m, v: m + width(v) * noise(m)
+
+
+reparameterise.mistakes(
+    ("one ε for everything", _scaled(std, lambda m: torch.randn(()))),
+    ("ε shared between images", _scaled(std, lambda m: torch.randn(m.shape[-1]))),
+    ("ε shared between latents", _scaled(std, lambda m: torch.randn(*m.shape[:-1], 1))),
+    ("variance for standard deviation", _scaled(torch.exp)),
+    (
+        "log_var taken for σ",
+        _scaled(lambda v: v),
+        _scaled(lambda v: v.abs().sqrt()),
+        _scaled(lambda v: 0.5 * v),
+        _scaled(lambda v: v.sqrt()),
+    ),
+    ("root taken twice", _scaled(lambda v: (0.25 * v).exp())),
+    ("sign of log_var", _scaled(lambda v: (-0.5 * v).exp()), _scaled(lambda v: (-v).exp())),
+    M(
+        "clamped σ",
+        _scaled(lambda v: std(v.clamp(min=-3))),
+        _scaled(lambda v: std(v.clamp(-4, 2))),
+        _scaled(lambda v: std(v).clamp(min=0.2)),
+        extreme=_narrow_ones_only,
+    ),
+    ("σ forgotten", _scaled(torch.ones_like)),
+    ("mean forgotten", lambda m, v: std(v) * torch.randn_like(m)),
+    ("mean scaled too", lambda m, v: std(v) * (m + torch.randn_like(m))),
+    ("no noise", lambda m, v: m + 0 * v),
+    ("σ for noise", lambda m, v: m + std(v)),
+    (
+        "uniform noise",
+        _scaled(std, torch.rand_like),
+        _scaled(std, lambda m: torch.rand_like(m) - 0.5),
+        _scaled(std, lambda m: 2 * torch.rand_like(m) - 1),
+        _scaled(std, lambda m: ROOT3 * (2 * torch.rand_like(m) - 1)),
+    ),
+    ("positive noise only", _scaled(std, lambda m: torch.randn_like(m).abs())),
+    (
+        "clamped noise",
+        _scaled(std, lambda m: torch.randn_like(m).clamp(-1, 1)),
+        _scaled(std, lambda m: torch.randn_like(m).clamp(-2, 2)),
+    ),
+    ("arguments swapped", lambda m, v: v + std(m) * torch.randn_like(m)),
+    (
+        "detached sample",
+        lambda m, v: torch.distributions.Normal(m, std(v)).sample(),
+        lambda m, v: (m + std(v) * torch.randn_like(m)).detach(),
+        lambda m, v: torch.normal(m.detach(), std(v).detach()),
+    ),
+    ("detached σ", _scaled(lambda v: std(v).detach())),
+    ("detached mean", lambda m, v: m.detach() + std(v) * torch.randn_like(m)),
+)

@@ -1,0 +1,97 @@
+"""Checks of notebook 03: Bernoulli log-likelihood, Gaussian KL, and a VAE's loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from .common_mistakes import CROSS_ENTROPY, GAUSSIAN_KL, lift
+from .exercise import Case, exercise
+from .mathematics import (
+    bce,
+    draw_pixels,
+    draw_posterior,
+    kl_standard,
+    narrow_posterior,
+    wrong_pixels,
+)
+from .summing import LOSS, per_image
+
+
+def _pixel_cases(g: Generator) -> Iterator[Case]:
+    for shape in ((4, 7), (5, 5), (3, 784), (1, 9), (6, 1)):
+        yield Case(draw_pixels(g, *shape))
+    yield Case((0.1 + 0.8 * torch.rand(3, 5, generator=g), draw_pixels(g, 3, 5)[1]))
+    yield Case(wrong_pixels(g, 3, 6), extreme="logits")
+
+
+@exercise("3.1", _pixel_cases, gradients=["logits"], reduction=per_image("pixels"))
+def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
+    """`(logits, x) -> (B,)`, log p(x | z) in nats.
+
+    The learner's function takes two (B, P) tensors. Gradients are compared in the logits. Binary
+    pixels are data: whether a spelling extends to pixels between 0 and 1, and so has a derivative
+    there, is left to the learner.
+    """
+    # Bernoulli in its exponential-family form: x·l − log(1 + e^l).
+    return x * logits - (logits.clamp(min=0) + torch.log1p(torch.exp(-logits.abs())))
+
+
+bernoulli_log_likelihood.mistakes(
+    ("sign", bce),
+    *lift(CROSS_ENTROPY, lambda f: lambda l, x: -f(l, x)),
+)
+
+
+def _posterior_cases(g: Generator) -> Iterator[Case]:
+    for shape in ((4, 6), (5, 5), (32, 20), (1, 4), (7, 1)):
+        yield Case(draw_posterior(g, *shape))
+    yield Case((torch.randn(3, 2, generator=g), 0.2 + torch.rand(3, 2, generator=g)))
+    yield Case(narrow_posterior(g, 5, 4), extreme="log_var")
+    far = torch.tensor([[-9.0, 5.0, 0.2], [3.0, -7.0, 1.0]])
+    yield Case((torch.full((2, 3), 9.0), far), extreme="log_var")
+
+
+@exercise("3.2", _posterior_cases, ["mu", "log_var"], reduction=per_image("latents"))
+def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
+    """`(mu, log_var) -> (B,)`, KL(q ‖ N(0, I)) in nats.
+
+    The learner's function takes two (B, D) tensors.
+    """
+    q = torch.distributions.Normal(mu, log_var.exp().sqrt())
+    p = torch.distributions.Normal(torch.zeros_like(mu), torch.ones_like(mu))
+    return torch.distributions.kl_divergence(q, p)
+
+
+gaussian_kl.mistakes(
+    ("sign", lambda m, v: -gaussian_kl.right(m, v)),
+    *lift(GAUSSIAN_KL, lambda f: f),
+)
+
+
+def _loss_cases(g: Generator) -> Iterator[Case]:
+    for B, P, D in ((4, 9, 3), (7, 784, 20), (5, 5, 5), (1, 6, 2), (3, 8, 1)):
+        yield Case((*draw_pixels(g, B, P), *draw_posterior(g, B, D)))
+    logits, x = draw_pixels(g, 4, 6)
+    mu, log_var = draw_posterior(g, 4, 2)
+    yield Case((logits, x, mu, 0.2 + log_var.abs().clamp(max=0.6)))
+    yield Case((logits.sigmoid(), x, mu, log_var))
+    yield Case((*wrong_pixels(g, 2, 5), *draw_posterior(g, 2, 4)), extreme="logits")
+    yield Case((*draw_pixels(g, 3, 6), *narrow_posterior(g, 3, 4)), extreme="log_var")
+
+
+@exercise("3.3", _loss_cases, gradients=["logits", "mu", "log_var"], reduction=LOSS)
+def vae_loss(logits: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> tuple[Tensor, Tensor]:
+    """`(logits, x, mu, log_var) -> scalar`, the negative ELBO in nats.
+
+    The learner's function takes (B, P), (B, P), (B, D) and (B, D).
+    """
+    return -bernoulli_log_likelihood.right(logits, x), gaussian_kl.right(mu, log_var)
+
+
+vae_loss.mistakes(
+    *lift(CROSS_ENTROPY, lambda f: lambda l, x, m, v: (f(l, x), kl_standard(m, v))),
+    *lift(GAUSSIAN_KL, lambda f: lambda l, x, m, v: (bce(l, x), f(m, v))),
+)

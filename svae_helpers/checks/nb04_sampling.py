@@ -1,0 +1,151 @@
+"""Check of notebook 04: independent draws from the spike-and-slab prior."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from .mathematics import ROOT3
+from .random_exercise import Caller, Findings, random_exercise
+from .statistics import correlation, independence_p, ks_p, mean_p
+
+SETTINGS = ((0.8, 0.05), (0.55, 0.02), (0.6, 0.6), (0.92, 0.01))
+CALLS, ROWS, LATENTS = 48, 50, 8
+
+
+def _cdf(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
+    spike = torch.special.ndtr(z / math.sqrt(spike_var))
+    return spike_prob * spike + (1 - spike_prob) * torch.special.ndtr(z)
+
+
+def _probe(call: Caller, seen: Findings, g: Generator) -> None:
+    for shape in ((1,), (7,), (1, 1), (5, 1), (1, 6), (2, 3, 4)):
+        call(shape, 0.7, 0.2)
+    signed, sizes = [], []
+    for k, (p, v) in enumerate(SETTINGS):
+        z = call.times(CALLS, (ROWS, LATENTS), p, v)
+        _describe(z, v, seen, k)
+        u, at = _cdf(z, p, v), f"with spike_prob = {p}, spike_var = {v}"
+        text = f"{at} the draws do not follow the mixture's distribution function"
+        seen.test(f"shape {k}", ks_p(u), text)
+        variance = p * v + 1 - p
+        text = f"{at} the draws' variance is {float(z.var()):.3g}, and {variance:.3g} is right"
+        if k < 3:  # at spike_prob .92 the skewness of z² asks for more draws than these
+            seen.test(f"variance {k}", mean_p(z.square().flatten() - variance), text)
+        # Both are uniform where z is right; the second one knows the component, not the sign.
+        signed.append((u - 0.5) * math.sqrt(12))
+        sizes.append((2 * _cdf(z.abs(), p, v) - 1.5) * math.sqrt(12))
+    for kind, parts in (("draw", signed), ("size", sizes)):
+        w = torch.stack(parts)
+        text = f"one latent's {kind} tells the {kind} of another in the same row"
+        seen.test(f"latents {kind}", independence_p(w[..., 0::2], w[..., 1::2]), text)
+        text = f"one row's {kind} tells the {kind} of another"
+        seen.test(f"rows {kind}", independence_p(w[:, :, 0::2], w[:, :, 1::2]), text)
+
+
+def _describe(z: Tensor, v: float, seen: Findings, k: int) -> None:
+    """Note what each call looks like; z: (calls, rows, latents)."""
+    flat = z.flatten(1)
+    near, far = 0.3 * math.sqrt(v), 2.5 * math.sqrt(v)
+    columns = [
+        flat.mean(1) / (flat.std(1) + 1e-9),
+        (flat.std(1) + 1e-3).log(),
+        4 * (flat.abs() > far).double().mean(1),
+        4 * (flat.abs() < near).double().mean(1),
+        (flat == 0).double().mean(1),
+    ]
+    for w in (z.sign(), (z.abs() + 1e-3).log()):
+        w = w - w.mean((1, 2), keepdim=True)
+        columns.append(torch.tensor([correlation(c[:, 0::2], c[:, 1::2]) for c in w]))
+        columns.append(torch.tensor([correlation(c[0::2], c[1::2]) for c in w]))
+    seen.look(f"draws {k}", torch.stack(columns, dim=1))
+
+
+@random_exercise("4.2", _probe)
+def sample(shape: tuple, spike_prob: float, spike_var: float) -> Tensor:
+    """`(shape, spike_prob, spike_var) -> z`, independent prior draws; the slab's variance is 1.
+
+    Four priors, 19,200 draws each: Kolmogorov–Smirnov against the exact distribution function,
+    a z-test of the variance, and the correlation of neighbours (with and without their sign) along
+    both axes. False alarms: below 1e-6 a check (`statistics`).
+    """
+    weights = torch.tensor([spike_prob, 1 - spike_prob])
+    widths = torch.tensor([math.sqrt(spike_var), 1.0])
+    components = torch.distributions.Normal(torch.zeros(2), widths)
+    choice = torch.distributions.Categorical(weights)
+    return torch.distributions.MixtureSameFamily(choice, components).sample(shape)
+
+
+def _draws(
+    spike: Callable = lambda shape, p: torch.rand(shape) < p,
+    noise: Callable = torch.randn,
+    width: Callable = math.sqrt,
+) -> Callable:
+    """Build a sampler from who is in the spike, what noise, and how wide the spike is."""
+    return lambda shape, p, v: noise(shape) * torch.where(spike(shape, p), width(v), 1.0)
+
+
+sample.mistakes(
+    ("one component for the whole call", _draws(spike=lambda shape, p: torch.rand(()) < p)),
+    (
+        "one component per vector",
+        _draws(spike=lambda shape, p: (torch.rand(*shape[:-1], 1) < p).expand(shape)),
+    ),
+    (
+        "one component per latent for all rows",
+        _draws(spike=lambda shape, p: (torch.rand(shape[-1]) < p).expand(shape)),
+    ),
+    (
+        "noise shared between rows",
+        lambda shape, p, v: _draws()((shape[-1],), p, v).expand(shape),
+        _draws(noise=lambda shape: torch.randn(shape[-1]).expand(shape)),
+    ),
+    (
+        "noise shared between latents",
+        lambda shape, p, v: _draws()((*shape[:-1], 1), p, v).expand(shape),
+        _draws(noise=lambda shape: torch.randn(*shape[:-1], 1).expand(shape)),
+    ),
+    ("one draw for everything", lambda shape, p, v: _draws()((1,), p, v).expand(shape)),
+    ("spike and slab swapped", _draws(spike=lambda shape, p: torch.rand(shape) >= p)),
+    ("spike_var used as a standard deviation", _draws(width=lambda v: v)),
+    ("root taken twice", _draws(width=lambda v: v**0.25)),
+    (
+        "average of spike and slab",
+        lambda shape, p, v: p * v**0.5 * torch.randn(shape) + (1 - p) * torch.randn(shape),
+    ),
+    ("moment-matched Gaussian", lambda shape, p, v: (p * v + 1 - p) ** 0.5 * torch.randn(shape)),
+    (
+        "slab added to the spike",
+        lambda shape, p, v: (
+            v**0.5 * torch.randn(shape) + (torch.rand(shape) >= p) * torch.randn(shape)
+        ),
+    ),
+    ("spike of width 0", lambda shape, p, v: (torch.rand(shape) >= p) * torch.randn(shape)),
+    ("slab of width 0", lambda shape, p, v: (torch.rand(shape) < p) * v**0.5 * torch.randn(shape)),
+    ("spike only", lambda shape, p, v: v**0.5 * torch.randn(shape)),
+    ("slab only", lambda shape, p, v: torch.randn(shape)),
+    (
+        "uniform noise",
+        _draws(noise=lambda shape: ROOT3 * (2 * torch.rand(shape) - 1)),
+        _draws(noise=torch.rand),
+        _draws(noise=lambda shape: 2 * torch.rand(shape) - 1),
+    ),
+    ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.5)),
+    (
+        "a fixed number in the spike",
+        _draws(
+            spike=lambda shape, p: (torch.arange(shape[-1]) < round(p * shape[-1])).expand(shape)
+        ),
+    ),
+    ("component drawn with randn", _draws(spike=lambda shape, p: torch.randn(shape) < p)),
+    (
+        "the same numbers choose and fill",
+        lambda shape, p, v: (
+            (z := torch.randn(shape)) * torch.where(torch.special.ndtr(z) < p, v**0.5, 1.0)
+        ),
+    ),
+    ("sign lost", lambda shape, p, v: _draws()(shape, p, v).abs()),
+)

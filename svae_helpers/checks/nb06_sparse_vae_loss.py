@@ -1,0 +1,140 @@
+"""Checks of notebook 06: the loss of the sparse VAE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from .common_mistakes import CROSS_ENTROPY, lift
+from .density_mistakes import LOG_Q, PRIOR
+from .exercise import Case, exercise
+from .mathematics import (
+    LOG_2PI,
+    bce,
+    draw_pixels,
+    draw_posterior,
+    kl_standard,
+    log_normal,
+    log_q,
+    narrow_posterior,
+    spike_and_slab,
+    std,
+    wrong_pixels,
+)
+from .mistakes import mistake as M
+from .summing import LOSS
+
+
+def _cases(g: Generator) -> Iterator[Case]:
+    def draw(B: int, P: int, D: int, p: float, v: float, q=draw_posterior, pixels=draw_pixels):
+        mu, log_var = q(g, B, D)
+        z = mu + std(log_var) * torch.randn(B, D, generator=g)
+        return (*pixels(g, B, P), mu, log_var, z, p, v)
+
+    for sizes in ((4, 9, 3, 0.8, 0.05), (6, 784, 20, 0.7, 0.12), (5, 5, 5, 0.9, 0.3)):
+        yield Case(draw(*sizes))
+    wide = draw(3, 7, 2, 0.75, 0.15)
+    yield Case((*wide[:3], wide[3].abs().clamp(max=0.7) + 0.1, *wide[4:]))
+    yield Case((wide[0].sigmoid(), *wide[1:]))
+    yield Case(draw(1, 6, 2, 0.6, 0.2))
+    yield Case(draw(3, 8, 1, 0.85, 0.01))
+    yield Case(draw(2, 5, 4, 0.8, 0.05, pixels=wrong_pixels), extreme="logits")
+    yield Case(draw(3, 5, 4, 0.8, 0.05, q=narrow_posterior), extreme="log_var")
+    far = draw(2, 6, 3, 0.8, 0.05)
+    yield Case((*far[:2], far[2] + 27.0, far[3], far[4] + 27.0, *far[5:]), extreme="z")
+
+
+@exercise("6.1", _cases, gradients=["logits", "mu", "log_var", "z"], reduction=LOSS)
+def sparse_vae_loss(
+    logits: Tensor,
+    x: Tensor,
+    mu: Tensor,
+    log_var: Tensor,
+    z: Tensor,
+    spike_prob: float,
+    spike_var: float,
+) -> tuple[Tensor, Tensor]:
+    """The sparse VAE's loss in nats per image, at one draw z.
+
+    The learner's function is `(logits, x, mu, log_var, z, spike_prob, spike_var) -> scalar`.
+    """
+    cross_entropy = torch.nn.functional.softplus(torch.where(x == 1, -logits, logits))
+    q = torch.distributions.Normal(mu, log_var.exp().sqrt())
+    return cross_entropy, q.log_prob(z) - spike_and_slab(z, spike_prob, spike_var)
+
+
+def _with_q(f: Callable) -> Callable:
+    """The terms with another log q; with `lift`."""
+    return lambda l, x, m, v, z, p, s: (bce(l, x), f(z, m, v) - spike_and_slab(z, p, s))
+
+
+def _with_prior(f: Callable) -> Callable:
+    return lambda l, x, m, v, z, p, s: (bce(l, x), log_q(z, m, v) - f(z, p, s))
+
+
+def _with_cross_entropy(f: Callable) -> Callable:
+    return lambda l, x, m, v, z, p, s: (f(l, x), log_q(z, m, v) - spike_and_slab(z, p, s))
+
+
+def _fresh_draw(l, x, m, v, z, p, s):
+    other = m + std(v) * torch.randn_like(m)
+    return bce(l, x), log_q(other, m, v) - spike_and_slab(other, p, s)
+
+
+def _fresh_draw_for_prior(l, x, m, v, z, p, s):
+    other = m + std(v) * torch.randn_like(m)
+    return bce(l, x), log_q(z, m, v) - spike_and_slab(other, p, s)
+
+
+def _one_mixture_a_vector(l, x, m, v, z, p, s):
+    mixed = torch.logaddexp(
+        math.log(p) + log_normal(z, s).sum(1), math.log(1 - p) + log_normal(z, 1.0).sum(1)
+    )
+    return bce(l, x), (log_q(z, m, v).sum(1) - mixed)[:, None]
+
+
+sparse_vae_loss.mistakes(
+    *lift(PRIOR, _with_prior),
+    *lift(LOG_Q, _with_q),
+    *lift(CROSS_ENTROPY, _with_cross_entropy),
+    ("log q forgotten", _with_q(lambda z, m, v: 0 * z)),
+    ("log p forgotten", _with_prior(lambda z, p, s: 0 * z)),
+    ("log q added with the wrong sign", _with_q(lambda z, m, v: -log_q(z, m, v))),
+    ("one mixture per vector", _one_mixture_a_vector),
+    (
+        "log-ratio made positive",
+        lambda l, x, m, v, z, p, s: (
+            bce(l, x),
+            (log_q(z, m, v) - spike_and_slab(z, p, s)).abs(),
+        ),
+        lambda l, x, m, v, z, p, s: (
+            bce(l, x),
+            (log_q(z, m, v) - spike_and_slab(z, p, s)).relu(),
+        ),
+    ),
+    (
+        "closed-form entropy",
+        _with_q(lambda z, m, v: -0.5 * (1 + v + LOG_2PI) + 0 * z),
+        _with_q(lambda z, m, v: -0.5 * (1 + v + LOG_2PI)),
+    ),
+    ("KL to N(0, I)", lambda l, x, m, v, z, p, s: (bce(l, x), kl_standard(m, v))),
+    M(
+        "KL from a different draw than stated",
+        _fresh_draw,
+        _fresh_draw_for_prior,
+        extreme=lambda exercise, evidence: not evidence.steady,
+    ),
+    (
+        "evaluated at the mean",
+        lambda l, x, m, v, z, p, s: sparse_vae_loss.right(l, x, m, v, m + 0 * z, p, s),
+        _with_prior(lambda z, p, s: spike_and_slab(0 * z, p, s)),
+    ),
+    (
+        "detached sample",
+        lambda l, x, m, v, z, p, s: sparse_vae_loss.right(l, x, m, v, z.detach(), p, s),
+        _with_prior(lambda z, p, s: spike_and_slab(z.detach(), p, s)),
+    ),
+)
