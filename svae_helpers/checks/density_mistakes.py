@@ -12,27 +12,13 @@ from .mistakes import mistake as M
 
 LOG_Q = (  # of (z, mu, log_var), per latent
     M("log_var taken for log σ", lambda z, m, v: log_q(z, m, 2 * v)),
-    M(
-        "log_var taken for σ",
-        lambda z, m, v: log_q(z, m, 2 * v.abs().log()),
-        lambda z, m, v: log_q(z, m, 2 * v.log()),
-        lambda z, m, v: log_q(z, m, v.log()),
-    ),
+    M("log_var taken for σ", lambda z, m, v: log_q(z, m, 2 * v.abs().log())),
+    M("log_var taken for σ", lambda z, m, v: log_q(z, m, 2 * v.log())),
+    M("log_var taken for σ", lambda z, m, v: log_q(z, m, v.log())),
     M("root taken twice in log q", lambda z, m, v: log_q(z, m, 0.5 * v)),
-    M(
-        "log q without its normaliser",
-        lambda z, m, v: -0.5 * (z - m) ** 2 / v.exp(),
-        lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + LOG_2PI),
-    ),
-    M("2π forgotten in log q", lambda z, m, v: log_q(z, m, v) + 0.5 * LOG_2PI),
-    M("lost ½ in log q", lambda z, m, v: log_q(z, m, v) - 0.5 * (z - m) ** 2 / v.exp()),
-    M(
-        "clamped log_var",
-        lambda z, m, v: log_q(z, m, v.clamp(min=-3)),
-        lambda z, m, v: log_q(z, m, v.clamp(-4, 2)),
-        lambda z, m, v: log_q(z, m, v.clamp(min=2 * math.log(0.2))),
-        extreme="log_var",
-    ),
+    M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(min=-3)), extreme="log_var"),
+    M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(-4, 2))),
+    M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(min=2 * math.log(0.2)))),
 )
 
 
@@ -59,19 +45,12 @@ PRIOR = (  # of (z, spike_prob, spike_var), log-density per latent
         lambda z, p, v: sum(_joint(z, p, v)),
         lambda z, p, v: log_normal(z, v) + log_normal(z, 1.0),
     ),
-    M(
-        "underflow",
-        lambda z, p, v: sum(densities(z, p, v)).log(),
-        lambda z, p, v: (sum(densities(z, p, v)) + 1e-12).log(),
-        lambda z, p, v: sum(densities(z, p, v)).clamp(min=1e-30).log(),
-        lambda z, p, v: spike_and_slab(z.clamp(-10, 10), p, v),
-        extreme="z",
-    ),
-    M(
-        "weights forgotten",
-        lambda z, p, v: torch.logaddexp(log_normal(z, v), log_normal(z, 1.0)),
-        lambda z, p, v: spike_and_slab(z, 0.5, v),
-    ),
+    M("underflow", lambda z, p, v: sum(densities(z, p, v)).log(), extreme="z"),
+    M("underflow", lambda z, p, v: (sum(densities(z, p, v)) + 1e-12).log()),
+    M("underflow", lambda z, p, v: sum(densities(z, p, v)).clamp(min=1e-30).log()),
+    M("underflow", lambda z, p, v: spike_and_slab(z.clamp(-10, 10), p, v)),
+    M("weights forgotten", lambda z, p, v: torch.logaddexp(log_normal(z, v), log_normal(z, 1.0))),
+    M("weights forgotten", lambda z, p, v: spike_and_slab(z, 0.5, v)),
     M(
         "weights without a logarithm",
         lambda z, p, v: torch.logaddexp(p + log_normal(z, v), 1 - p + log_normal(z, 1.0)),

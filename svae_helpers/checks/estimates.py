@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .mathematics import LOG_2PI, ROOT3, log_q, std
+from .mathematics import LOG_2PI, ROOT3, bce, log_q, std
 from .mistakes import mistake as M
-from .random_exercise import Findings
+from .random_exercise import Caller, Findings
 from .statistics import mean_p, upper_chi2_p
 
 
@@ -72,16 +72,86 @@ def posterior(kind: Prior, B: int, D: int) -> tuple[Tensor, Tensor]:
     return torch.full((B, D), 0.3), torch.full((B, D), -0.7)
 
 
-def differentiate(value: Tensor, given: dict[str, Tensor]) -> list[Tensor]:
-    """Return the gradients of the sum in mu and log_var; zeros where none arrives."""
-    tensors = [given["mu"], given["log_var"]]
-    if not value.requires_grad:
-        return [torch.zeros_like(t) for t in tensors]
-    found = torch.autograd.grad(value.sum(), tensors, allow_unused=True)
-    return [torch.zeros_like(t) if g is None else g.detach() for t, g in zip(tensors, found)]
+def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple = ()) -> None:
+    """Examine a Monte Carlo KL, or a loss with one: `call(*pixels, mu, log_var, log_prior, K)`.
+
+    Given pixels, the answer is the mean over the images of cross-entropy plus KL. Its values are
+    compared with closed forms under four priors (z-tests), its scatter with that of K independent
+    draws (one-sided χ², which antithetic draws pass), and its gradients with exact ones.
+    """
+    mean = (lambda t: t.mean(0, keepdim=True)) if pixels else (lambda t: t)
+    base = bce(*(t.double() for t in pixels)).sum(1) if pixels else torch.zeros(B)
+    runs, images = (48, B) if pixels else (24, 1)
+
+    def exact(prior: Prior, q: Sequence[Tensor]) -> Tensor:
+        return mean(prior.kl(*q).sum(1) + base)
+
+    def errors(prior: Prior, calls: int, K: int = K) -> Tensor:
+        q = posterior(prior, B, D)
+        found = call.times(calls, *pixels, *q, prior.log_prob, K)
+        return found.reshape(calls, -1) - exact(prior, [t.double() for t in q])
+
+    def note(name: str, found: Tensor, where: str) -> None:
+        seen.look(name, found.mean(1))
+        text = f"{where} it is {float(found.mean()):+.3g} nats off on average"
+        seen.test(name, mean_p(found.flatten(), floor=1e-4), text)
+
+    seen.look("first errors", errors(LINEAR, 8).mean(1))  # tells most mistakes apart
+    delta = (posterior(LINEAR, B, D)[0] - LINEAR.centre) / LINEAR.width
+    largest = mean((delta**2 + 0.5).sum(1).double()) / images  # variance, whatever the entropy
+    for k in (K, 2):
+        found = errors(LINEAR, runs, k)
+        note(f"errors of {k}", found, f"with {k} draws")
+        e = found / (largest / k).sqrt()
+        off = (e - e.mean(0)).abs() + 1e-3  # large scatter is told from small by its logarithm
+        seen.look(f"scatter of {k}", off.log().mean(1), between=True)
+        width = float(e.square().mean().sqrt())
+        text = f"it scatters {width:.3g} times as much as {k} draws an image allow"
+        seen.test(f"scatter of {k}", upper_chi2_p(float(e.square().sum()), e.numel()), text)
+        if not pixels:
+            together = e.mean(dim=1) * math.sqrt(B)
+            seen.look(f"images of {k}", together - together.mean(), between=True)
+            text = "the estimates of different images err together: their noise is shared"
+            p = upper_chi2_p(float(together.square().sum()), together.numel())
+            seen.test(f"images of {k}", p, text)
+    note("waves", errors(WAVES, 24), "at q = N(0.3, 0.7²)")
+    note("log_var", errors(NARROW, 24), "for log σ² from −8 to −4")
+    values, found, wanted = _gradients(call, GENERAL, exact, (B, D, K), 16, pixels)
+    note("general", values, "for a curved prior")
+    for name, got, want in zip(("mu", "log_var"), found, wanted):
+        _note_gradient(seen, name, images * got, images * want)
+    _, (got, _), (want, _) = _gradients(call, LINEAR, exact, (B, D, K), 8, pixels)
+    # Pathwise, a draw's gradient in mu is (z − centre)/width², of standard deviation 1/width.
+    e = images * (got - want) * LINEAR.width * math.sqrt(K)
+    seen.look("scatter of gradients", (e.std((1, 2)) + 1e-3).log())
+    scatter = float(e.square().mean().sqrt())
+    text = f"the gradient scatters {scatter:.3g} times as much as one that goes through the draws"
+    seen.test("scatter of gradients", upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
 
-def note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> None:
+def _gradients(
+    call: Caller, prior: Prior, exact: Callable, sizes: tuple, calls: int, pixels: tuple
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Errors of the values, (calls, …), and gradients in mu and log_var: found and exact ones."""
+    B, D, K = sizes
+    q = posterior(prior, B, D)
+    tensors = [t.double().requires_grad_() for t in q]
+    right = exact(prior, tensors)
+    wanted = torch.autograd.grad(right.sum(), tensors)
+    values, found = [], ([], [])
+    for _ in range(calls):
+        value, given = call(*pixels, *q, prior.log_prob, K, gradients=("mu", "log_var"))
+        values.append(value.detach().reshape(-1).double() - right.detach())
+        got = [None, None]
+        if value.requires_grad:
+            both = [given["mu"], given["log_var"]]
+            got = torch.autograd.grad(value.sum(), both, allow_unused=True)
+        for kept, g, want in zip(found, got, wanted):
+            kept.append(torch.zeros_like(want) if g is None else g.double())
+    return torch.stack(values), [torch.stack(kept) for kept in found], list(wanted)
+
+
+def _note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> None:
     """Compare the mean of (calls, B, D) gradients with the exact (B, D), projected on it."""
     size = wanted.square().sum(1).mean()
     share = (found * wanted).sum(2) / size  # (calls, B)
@@ -91,19 +161,6 @@ def note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> N
     seen.look(f"gradient {name}", torch.stack([share.mean(1), (share.std(1) + 1e-3).log()], 1))
     text = f"the gradient in `{name}` is {float(share.mean()):.3g} times the right one on average"
     seen.test(f"gradient {name}", mean_p(errors.flatten(), floor=1e-4), text)
-
-
-def note_gradient_scatter(seen: Findings, found: Tensor, num_samples: int) -> None:
-    """Compare the scatter of (calls, B, D) gradients in mu, under LINEAR, with the pathwise one.
-
-    Pathwise, a draw's gradient is (z − centre)/width²: its standard deviation is 1/width.
-    """
-    mu = posterior(LINEAR, *found.shape[1:])[0]
-    e = (found - (mu - LINEAR.centre) / LINEAR.width**2) * LINEAR.width * math.sqrt(num_samples)
-    seen.look("scatter of gradients", (e.std((1, 2)) + 1e-3).log())
-    scatter = float(e.square().mean().sqrt())
-    text = f"the gradient scatters {scatter:.3g} times as much as one that goes through the draws"
-    seen.test("scatter of gradients", upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
 
 def draw(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
@@ -157,16 +214,13 @@ def closed_entropy(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples
 SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("ε shared between images", log_ratio(noise(lambda K, m: torch.randn(K, 1, m.shape[1])))),
     M("ε shared between latents", log_ratio(noise(lambda K, m: torch.randn(K, m.shape[0], 1)))),
-    M(
-        "detached samples",
-        log_ratio(detached),
-        log_ratio(detached, lambda lq, lp: lq - lp.detach()),
-    ),
+    M("detached samples", log_ratio(detached)),
+    M("detached samples", log_ratio(detached, lambda lq, lp: lq - lp.detach())),
     M("score function", score_function),
     M("prior detached", log_ratio(integrand=lambda lq, lp: lq - lp.detach())),
     M("KL detached", lambda *a: log_ratio()(*a).detach()),
-    M("KL subtracted", log_ratio(integrand=lambda lq, lp: lp - lq)),
-    M("log q added", log_ratio(integrand=lambda lq, lp: -lq - lp)),
+    M("KL with the wrong sign", log_ratio(integrand=lambda lq, lp: lp - lq)),
+    M("log q with the wrong sign", log_ratio(integrand=lambda lq, lp: -lq - lp)),
     M("log q forgotten", log_ratio(integrand=lambda lq, lp: -lp)),
     M("log p forgotten", log_ratio(integrand=lambda lq, lp: lq + 0 * lp)),
     M(
@@ -175,11 +229,8 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
         log_ratio(density=lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + v)),
         log_ratio(density=lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + LOG_2PI)),
     ),
-    M(
-        "log-ratios made positive",
-        log_ratio(integrand=lambda lq, lp: (lq - lp).relu()),
-        log_ratio(integrand=lambda lq, lp: (lq - lp).abs()),
-    ),
+    M("log-ratios made positive", log_ratio(integrand=lambda lq, lp: (lq - lp).relu())),
+    M("log-ratios made positive", log_ratio(integrand=lambda lq, lp: (lq - lp).abs())),
     M(
         "one sample where num_samples were asked for",
         log_ratio(lambda m, v, K: draw(m, v, 1)),
@@ -191,11 +242,8 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
         "log_var taken for log σ",
         log_ratio(scaled(torch.exp), density=lambda z, m, v: log_q(z, m, 2 * v)),
     ),
-    M(
-        "log q with the wrong width",
-        log_ratio(density=lambda z, m, v: log_q(z, m, 2 * v)),
-        log_ratio(density=lambda z, m, v: log_q(z, m, 0.5 * v)),
-    ),
+    M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 2 * v))),
+    M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 0.5 * v))),
     M(
         "clamped log_var",
         lambda m, v, p, K: log_ratio()(m, v.clamp(min=-3), p, K),
@@ -204,11 +252,8 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
         extreme="log_var",
     ),
     M("σ forgotten", log_ratio(scaled(torch.ones_like))),
-    M(
-        "uniform noise",
-        log_ratio(noise(lambda K, m: torch.rand(K, *m.shape))),
-        log_ratio(noise(lambda K, m: 2 * torch.rand(K, *m.shape) - 1)),
-        log_ratio(noise(lambda K, m: ROOT3 * (2 * torch.rand(K, *m.shape) - 1))),
-    ),
+    M("uniform noise", log_ratio(noise(lambda K, m: torch.rand(K, *m.shape)))),
+    M("uniform noise", log_ratio(noise(lambda K, m: 2 * torch.rand(K, *m.shape) - 1))),
+    M("uniform noise", log_ratio(noise(lambda K, m: ROOT3 * (2 * torch.rand(K, *m.shape) - 1)))),
     M("evaluated at the mean", log_ratio(lambda m, v, K: m[None].expand(K, *m.shape))),
 )

@@ -27,11 +27,12 @@ from torch import Generator, Tensor
 
 from .guard import laboratory
 from .learner import Learner, Problem, Run, as_parts
-from .mistakes import PLAIN, Mistake, Reduction, explained
+from .mistakes import PLAIN, Mistake, Reduction, Terms, explained
 from .outcome import Case, Evidence, Outcome, as_numbers, detached, differentiate, same_gradient
 from .report import counter_example, gradient_fault, relation, show_case, side_effect
 from .result import FAILED, NOT_ATTEMPTED, PASSED, CheckResult, verdict
 from .stub import is_stub
+from .terms import detached_terms, together, wrong_factors
 
 NOT_YET = "Not attempted yet: replace the body of the function, then run this cell again."
 
@@ -62,9 +63,15 @@ class Exercise:
         """The right terms, before the reduction; in a pair of mistakes, what the other computes."""
         inner, self._inner = self._inner, None
         try:
-            return (inner or self._formula)(*arguments)
+            value = (inner or self._formula)(*arguments)
         finally:
             self._inner = inner
+        return self.reduction.combine(list(value.values())) if isinstance(value, Terms) else value
+
+    def terms(self, *arguments: Any) -> Terms:
+        """The right answer's named terms; none where it has no such."""
+        value = self._formula(*arguments)
+        return value if isinstance(value, Terms) else Terms()
 
     def reference(self, *arguments: Any) -> Any:
         """The right answer as a learner would write it."""
@@ -269,19 +276,19 @@ class Exercise:
                 return mistake
             if evidence.steady and {mistake.extreme} == where and where != {""}:
                 return mistake
-        if (
-            not evidence.steady
-            or values_right
-            or any(o.run.parts is None for o in evidence.outcomes)
-        ):
-            return None
         first = evidence.outcomes[0]
-        for a, b, wrong in self.pairs(first.case, first.run.parts[0].double()):
+        readable = all(o.run.parts is not None for o in evidence.outcomes)
+        with_terms = readable and bool(self.terms(*first.case.arguments))
+        if values_right and with_terms:
+            return detached_terms(self, evidence)
+        if not evidence.steady or values_right or not readable:
+            return None
+        combined = wrong_factors(self, evidence) if with_terms else ()
+        pairs = self.pairs(first.case, first.run.parts[0].double())
+        both = ((together([a, b]), wrong) for a, b, wrong in pairs)
+        for found, wrong in itertools.chain(combined, both):
             if self._gives(wrong, first) and gives_the_same(wrong):
-                text = (
-                    f"Two mistakes at once give your numbers. {a.explanation} And: {b.explanation}"
-                )
-                return Mistake(f"{a.name}, and {b.name}", (wrong,), text)
+                return found
         return None
 
 

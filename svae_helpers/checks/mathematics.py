@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from .mistakes import Terms
+
 LOG_2PI = math.log(2 * math.pi)
 ROOT3 = math.sqrt(3)
 
@@ -25,6 +27,25 @@ def bce(logits: Tensor, x: Tensor) -> Tensor:
 def kl_standard(mu: Tensor, log_var: Tensor) -> Tensor:
     """KL(q ‖ N(0, 1)) per latent, (B, D) in nats."""
     return 0.5 * (mu**2 + log_var.exp() - 1 - log_var)
+
+
+def bce_terms(logits: Tensor, x: Tensor) -> Terms:
+    """The same in two terms."""
+    white, black = -x * F.logsigmoid(logits), -(1 - x) * F.logsigmoid(-logits)
+    return Terms({"cross-entropy: white pixels": white, "cross-entropy: black pixels": black})
+
+
+def kl_terms(mu: Tensor, log_var: Tensor, weight: Tensor | float = 1.0) -> Terms:
+    """KL(q ‖ N(0, 1)) per latent in its four terms, each times a weight."""
+    parts = {"μ²": mu**2, "σ²": log_var.exp(), "−1": -torch.ones_like(mu), "log σ²": -log_var}
+    return Terms({f"KL: {name}": 0.5 * weight * part for name, part in parts.items()})
+
+
+def log_q_terms(z: Tensor, mu: Tensor, log_var: Tensor) -> Terms:
+    """log q in its three terms."""
+    square, constant = (z - mu) ** 2 / log_var.exp(), torch.full_like(mu, LOG_2PI)
+    parts = {"(z − μ)²/σ²": square, "log σ²": log_var, "log 2π": constant}
+    return Terms({f"log q: {name}": -0.5 * part for name, part in parts.items()})
 
 
 def log_q(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:

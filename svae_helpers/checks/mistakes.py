@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,17 +40,36 @@ _TEXTS = tomllib.loads(Path(__file__).with_name("explanations.toml").read_text(e
 
 
 def explained(entries: Iterable[Mistake | tuple], number: str) -> tuple[Mistake, ...]:
-    """Mistakes with their words; tuples become mistakes."""
-    known = [entry if isinstance(entry, Mistake) else mistake(*entry) for entry in entries]
-    texts = _TEXTS["every exercise"] | _TEXTS.get(number, {})
-    return tuple(replace(m, explanation=m.explanation or texts[m.name]) for m in known)
+    """Mistakes with their words, those of one name (one spelling a line) taken together."""
+    texts, known = _TEXTS["every exercise"] | _TEXTS.get(number, {}), {}
+    for entry in entries:
+        m = entry if isinstance(entry, Mistake) else mistake(*entry)
+        before = known.get(m.name, m)
+        words = texts.get(m.name) or before.explanation or m.explanation
+        spellings = m.variants if before is m else before.variants + m.variants
+        known[m.name] = Mistake(m.name, spellings, words, before.extreme or m.extreme)
+    silent = [name for name, m in known.items() if not m.explanation]
+    if silent:
+        raise ValueError(f"exercise {number}: nothing is said about {', '.join(silent)}")
+    return tuple(known.values())
+
+
+class Terms(dict):
+    """Named terms of a right answer, {"log q": …, "log p": −…}; their sum is the answer.
+
+    Terms of a group, {"KL: μ²": …, "KL: σ²": …}, are named by the group where all are wrong alike.
+    """
 
 
 class Reduction(NamedTuple):
-    """How terms become the answer, and the ways in which that goes wrong."""
+    """How terms become the answer, and the ways in which that goes wrong.
+
+    `combine` makes of a list of named terms what `right` and the mistakes take: their sum.
+    """
 
     right: Callable
     mistakes: tuple[Mistake, ...]
+    combine: Callable = sum
 
 
 def whole(wrong: Callable) -> Callable:

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from .exercise import Case, exercise
-from .mistakes import Reduction
+from .mistakes import Reduction, Terms
 from .mistakes import mistake as M
 
 ONE = "the answer has one number per image, shape (B,)."
@@ -65,27 +65,13 @@ def _far_apart(name: str):
                 "K − 1 for K",
                 lambda w: torch.logsumexp(w, 0) - math.log(max(len(w) - 1, 0) or 1e-30),
             ),
-            M(
-                "maximum of the whole batch",
-                _shifted_by_all,
-                extreme=_far_apart("batch"),
-            ),
-            M(
-                "underflow",
-                lambda w: w.exp().mean(0).log(),
-                lambda w: (w.exp() + 1e-12).mean(0).log(),
-                extreme=_far_apart("all"),
-            ),
-            M(
-                "self-normalised weights",
-                lambda w: (w.softmax(0) * w).sum(0),
-                lambda w: (w.softmax(0) * w.exp()).sum(0).log(),
-            ),
-            M(
-                "absolute values of the log-weights",
-                lambda w: _log_mean_exp(w.abs()),
-                lambda w: _log_mean_exp(w.relu()),
-            ),
+            M("maximum of the whole batch", _shifted_by_all, extreme=_far_apart("batch")),
+            M("underflow", lambda w: w.exp().mean(0).log(), extreme=_far_apart("all")),
+            M("underflow", lambda w: (w.exp() + 1e-12).mean(0).log()),
+            M("self-normalised weights", lambda w: (w.softmax(0) * w).sum(0)),
+            M("self-normalised weights", lambda w: (w.softmax(0) * w.exp()).sum(0).log()),
+            M("absolute values of the log-weights", lambda w: _log_mean_exp(w.abs())),
+            M("absolute values of the log-weights", lambda w: _log_mean_exp(w.relu())),
             M("wrong axis", lambda w: torch.logsumexp(w, 1) - math.log(w.shape[1])),
             M("logarithm forgotten", lambda w: w.exp().mean(0)),
             M("batch averaged", lambda w: _log_mean_exp(w).mean()),
@@ -107,11 +93,8 @@ log_marginal.mistakes(
     ("log_q forgotten", lambda lj, lq: lj),
     ("arguments swapped", lambda lj, lq: lq - lj),
     ("log_q added", lambda lj, lq: lj + lq),
-    (
-        "ratio of sums",
-        lambda lj, lq: (torch.logsumexp(lj, 0) - torch.logsumexp(lq, 0))[None],
-        lambda lj, lq: (lj.mean(0) - lq.logsumexp(0) + math.log(len(lj)))[None],
-    ),
+    ("ratio of sums", lambda lj, lq: (torch.logsumexp(lj, 0) - torch.logsumexp(lq, 0))[None]),
+    ("ratio of sums", lambda lj, lq: (lj.mean(0) - lq.logsumexp(0) + math.log(len(lj)))[None]),
     ("detached log_q", lambda lj, lq: lj - lq.detach()),
 )
 
@@ -133,34 +116,21 @@ log_marginal.mistakes(
             M("median for mean", lambda w: w.median(0).values),
             M("weights instead of log-weights", lambda w: w.exp().mean(0)),
             M("self-normalised weights", lambda w: (w.softmax(0) * w).sum(0)),
-            M(
-                "absolute values of the log-weights",
-                lambda w: w.abs().mean(0),
-                lambda w: w.relu().mean(0),
-            ),
+            M("absolute values of the log-weights", lambda w: w.abs().mean(0)),
+            M("absolute values of the log-weights", lambda w: w.relu().mean(0)),
             M("sign", lambda w: -w.mean(0)),
         ),
     ),
 )
-def elbo(log_joint: Tensor, log_q: Tensor) -> Tensor:
+def elbo(log_joint: Tensor, log_q: Tensor) -> Terms:
     """`(log_joint, log_q) -> (B,)`, the ELBO in nats.
 
     The learner's function takes two (K, B) tensors, in nats.
     """
-    return log_joint - log_q
+    return Terms({"log p(x, z)": log_joint, "log q": -log_q})
 
 
 elbo.mistakes(
-    ("entropy forgotten", lambda lj, lq: lj),
-    ("log_q added", lambda lj, lq: lj + lq),
-    (
-        "weighted by q again",
-        lambda lj, lq: len(lj) * lq.exp() * (lj - lq),
-        lambda lj, lq: lq.exp() * (lj - lq),
-    ),
-    (
-        "detached log_q",
-        lambda lj, lq: lj - lq.detach(),
-        lambda lj, lq: lj.detach() - lq.detach() + 0 * lj,
-    ),
+    ("weighted by q again", lambda lj, lq: len(lj) * lq.exp() * (lj - lq)),
+    ("weighted by q again", lambda lj, lq: lq.exp() * (lj - lq)),
 )

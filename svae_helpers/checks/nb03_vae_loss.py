@@ -11,12 +11,15 @@ from .common_mistakes import CROSS_ENTROPY, GAUSSIAN_KL, lift
 from .exercise import Case, exercise
 from .mathematics import (
     bce,
+    bce_terms,
     draw_pixels,
     draw_posterior,
     kl_standard,
+    kl_terms,
     narrow_posterior,
     wrong_pixels,
 )
+from .mistakes import Terms
 from .summing import LOSS, per_image
 
 
@@ -28,15 +31,14 @@ def _pixel_cases(g: Generator) -> Iterator[Case]:
 
 
 @exercise("3.1", _pixel_cases, gradients=["logits"], reduction=per_image("pixels"))
-def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
+def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Terms:
     """`(logits, x) -> (B,)`, log p(x | z) in nats.
 
     The learner's function takes two (B, P) tensors. Gradients are compared in the logits. Binary
     pixels are data: whether a spelling extends to pixels between 0 and 1, and so has a derivative
     there, is left to the learner.
     """
-    # Bernoulli in its exponential-family form: x·l − log(1 + e^l).
-    return x * logits - (logits.clamp(min=0) + torch.log1p(torch.exp(-logits.abs())))
+    return Terms({name.split(": ")[1]: -t for name, t in bce_terms(logits, x).items()})
 
 
 bernoulli_log_likelihood.mistakes(
@@ -55,14 +57,12 @@ def _posterior_cases(g: Generator) -> Iterator[Case]:
 
 
 @exercise("3.2", _posterior_cases, ["mu", "log_var"], reduction=per_image("latents"))
-def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
+def gaussian_kl(mu: Tensor, log_var: Tensor) -> Terms:
     """`(mu, log_var) -> (B,)`, KL(q ‖ N(0, I)) in nats.
 
     The learner's function takes two (B, D) tensors.
     """
-    q = torch.distributions.Normal(mu, log_var.exp().sqrt())
-    p = torch.distributions.Normal(torch.zeros_like(mu), torch.ones_like(mu))
-    return torch.distributions.kl_divergence(q, p)
+    return kl_terms(mu, log_var)
 
 
 gaussian_kl.mistakes(
@@ -72,7 +72,10 @@ gaussian_kl.mistakes(
 
 
 def _loss_cases(g: Generator) -> Iterator[Case]:
-    for B, P, D in ((4, 9, 3), (7, 784, 20), (5, 5, 5), (1, 6, 2), (3, 8, 1)):
+    sizes = [
+        (3 + k % 4, 5 + k, 2 + k % 3) for k in range(9)
+    ]  # one number each: many tell terms apart
+    for B, P, D in [(4, 9, 3), (7, 784, 20), (5, 5, 5), (1, 6, 2), (3, 8, 1), *sizes]:
         yield Case((*draw_pixels(g, B, P), *draw_posterior(g, B, D)))
     logits, x = draw_pixels(g, 4, 6)
     mu, log_var = draw_posterior(g, 4, 2)
@@ -83,12 +86,12 @@ def _loss_cases(g: Generator) -> Iterator[Case]:
 
 
 @exercise("3.3", _loss_cases, gradients=["logits", "mu", "log_var"], reduction=LOSS)
-def vae_loss(logits: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> tuple[Tensor, Tensor]:
+def vae_loss(logits: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> Terms:
     """`(logits, x, mu, log_var) -> scalar`, the negative ELBO in nats.
 
     The learner's function takes (B, P), (B, P), (B, D) and (B, D).
     """
-    return -bernoulli_log_likelihood.right(logits, x), gaussian_kl.right(mu, log_var)
+    return Terms(bce_terms(logits, x) | kl_terms(mu, log_var))
 
 
 vae_loss.mistakes(

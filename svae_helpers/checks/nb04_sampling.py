@@ -98,11 +98,8 @@ sample.mistakes(
         "one component per latent for all rows",
         _draws(spike=lambda shape, p: (torch.rand(shape[-1]) < p).expand(shape)),
     ),
-    (
-        "noise shared between rows",
-        lambda shape, p, v: _draws()((shape[-1],), p, v).expand(shape),
-        _draws(noise=lambda shape: torch.randn(shape[-1]).expand(shape)),
-    ),
+    ("noise shared between rows", lambda shape, p, v: _draws()((shape[-1],), p, v).expand(shape)),
+    ("noise shared between rows", _draws(noise=lambda shape: torch.randn(shape[-1]).expand(shape))),
     (
         "noise shared between latents",
         lambda shape, p, v: _draws()((*shape[:-1], 1), p, v).expand(shape),
@@ -127,12 +124,9 @@ sample.mistakes(
     ("slab of width 0", lambda shape, p, v: (torch.rand(shape) < p) * v**0.5 * torch.randn(shape)),
     ("spike only", lambda shape, p, v: v**0.5 * torch.randn(shape)),
     ("slab only", lambda shape, p, v: torch.randn(shape)),
-    (
-        "uniform noise",
-        _draws(noise=lambda shape: ROOT3 * (2 * torch.rand(shape) - 1)),
-        _draws(noise=torch.rand),
-        _draws(noise=lambda shape: 2 * torch.rand(shape) - 1),
-    ),
+    ("uniform noise", _draws(noise=lambda shape: ROOT3 * (2 * torch.rand(shape) - 1))),
+    ("uniform noise", _draws(noise=torch.rand)),
+    ("uniform noise", _draws(noise=lambda shape: 2 * torch.rand(shape) - 1)),
     ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.5)),
     (
         "a fixed number in the spike",

@@ -43,11 +43,8 @@ def log_prob(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
 log_prob.mistakes(
     *lift(PRIOR, lambda f: f),
     ("logarithm forgotten", lambda z, p, v: sum(densities(z, p, v))),
-    (
-        "summed over latents",
-        lambda z, p, v: spike_and_slab(z, p, v).sum(-1),
-        lambda z, p, v: spike_and_slab(z, p, v).sum(),
-    ),
+    ("summed over latents", lambda z, p, v: spike_and_slab(z, p, v).sum(-1)),
+    ("summed over latents", lambda z, p, v: spike_and_slab(z, p, v).sum()),
     (
         "one mixture per vector",
         lambda z, p, v: torch.logaddexp(
@@ -79,17 +76,10 @@ slab_responsibility.mistakes(
         lambda z, p, v: slab_responsibility.right(z, p, v**2),
     ),
     ("root taken twice", lambda z, p, v: slab_responsibility.right(z, p, v**0.5)),
-    M(
-        "underflow",
-        lambda z, p, v: densities(z, p, v)[1] / sum(densities(z, p, v)),
-        lambda z, p, v: densities(z, p, v)[1] / (sum(densities(z, p, v)) + 1e-12),
-        extreme="z",
-    ),
-    (
-        "hard decision",
-        lambda z, p, v: (slab_responsibility.right(z, p, v) > 0.5).to(z) + 0 * z,
-        lambda z, p, v: (slab_responsibility.right(z, p, v) > 0.5).to(z),
-    ),
+    M("underflow", lambda z, p, v: densities(z, p, v)[1] / sum(densities(z, p, v)), extreme="z"),
+    M("underflow", lambda z, p, v: densities(z, p, v)[1] / (sum(densities(z, p, v)) + 1e-12)),
+    ("hard decision", lambda z, p, v: (slab_responsibility.right(z, p, v) > 0.5).to(z) + 0 * z),
+    ("hard decision", lambda z, p, v: (slab_responsibility.right(z, p, v) > 0.5).to(z)),
     (
         "log-responsibility",
         lambda z, p, v: math.log(1 - p) + log_normal(z, 1.0) - spike_and_slab(z, p, v),
@@ -97,20 +87,14 @@ slab_responsibility.mistakes(
     ("not normalised", lambda z, p, v: densities(z, p, v)[1]),
     ("odds for a probability", lambda z, p, v: _log_odds(z, p, v).exp()),
     ("logit for a probability", _log_odds),
-    (
-        "prior weight only",
-        lambda z, p, v: torch.full_like(z, 1 - p),
-        lambda z, p, v: 1 - p + 0 * z,
-    ),
+    ("prior weight only", lambda z, p, v: torch.full_like(z, 1 - p)),
+    ("prior weight only", lambda z, p, v: 1 - p + 0 * z),
     (
         "normaliser forgotten",
         lambda z, p, v: torch.sigmoid(math.log((1 - p) / p) + 0.5 * (1 / v - 1) * z**2),
     ),
-    (
-        "lost ½",
-        lambda z, p, v: torch.sigmoid(_log_odds(z, p, v) + 0.5 * (1 / v - 1) * z**2),
-        lambda z, p, v: torch.sigmoid(_log_odds(z, p, v) + 0.5 * math.log(v)),
-    ),
+    ("lost ½", lambda z, p, v: torch.sigmoid(_log_odds(z, p, v) + 0.5 * (1 / v - 1) * z**2)),
+    ("lost ½", lambda z, p, v: torch.sigmoid(_log_odds(z, p, v) + 0.5 * math.log(v))),
     (
         "log-densities for densities",
         lambda z, p, v: (

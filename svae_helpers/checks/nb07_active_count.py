@@ -71,21 +71,15 @@ def _soft(mu: Tensor, p: float, v: float) -> Tensor:
 
 
 active_count.mistakes(
-    (
-        "threshold at 0",
-        lambda m, p, v: m > 0,
-        lambda m, p, v: m != 0,
-        lambda m, p, v: m.abs() > 1e-2,
-        lambda m, p, v: m.abs() > 1e-6,
-    ),
+    ("threshold at 0", lambda m, p, v: m > 0),
+    ("threshold at 0", lambda m, p, v: m != 0),
+    ("threshold at 0", lambda m, p, v: m.abs() > 1e-2),
+    ("threshold at 0", lambda m, p, v: m.abs() > 1e-6),
     ("absolute value forgotten", lambda m, p, v: m > _edge(p, v)),
     ("inactive counted", lambda m, p, v: m.abs() <= _edge(p, v)),
-    (
-        "spike and slab swapped",
-        lambda m, p, v: active_count.right(m, 1 - p, v),
-        lambda m, p, v: m.abs() > _edge(1 - p, v),
-        lambda m, p, v: m.abs() > _torch_edge(1 - p, v),
-    ),
+    ("spike and slab swapped", lambda m, p, v: active_count.right(m, 1 - p, v)),
+    ("spike and slab swapped", lambda m, p, v: m.abs() > _edge(1 - p, v)),
+    ("spike and slab swapped", lambda m, p, v: m.abs() > _torch_edge(1 - p, v)),
     ("weights forgotten", lambda m, p, v: active_count.right(m, 0.5, v)),
     (
         "normaliser forgotten",
@@ -102,23 +96,14 @@ active_count.mistakes(
             m.abs() > math.sqrt((math.log(p / (1 - p)) - math.log(v)) / (0.5 / v - 0.5))
         ),
     ),
-    (
-        "threshold at the spike's width",
-        lambda m, p, v: m.abs() > math.sqrt(v),
-        lambda m, p, v: m.abs() > 2 * math.sqrt(v),
-        lambda m, p, v: m.abs() > 3 * math.sqrt(v),
-        lambda m, p, v: m.abs() > v,
-    ),
-    (
-        "fixed threshold",
-        lambda m, p, v: m.abs() > 0.5,
-        lambda m, p, v: m.abs() > 0.1,
-        lambda m, p, v: m.abs() > 1.0,
-    ),
-    (
-        "prior's own number",
-        whole(lambda m, p, v: (1 - p) * m.shape[1] + 0 * m.sum(1)),
-        whole(lambda m, p, v: torch.full((m.shape[0],), (1 - p) * m.shape[1])),
-    ),
+    ("threshold at the spike's width", lambda m, p, v: m.abs() > math.sqrt(v)),
+    ("threshold at the spike's width", lambda m, p, v: m.abs() > 2 * math.sqrt(v)),
+    ("threshold at the spike's width", lambda m, p, v: m.abs() > 3 * math.sqrt(v)),
+    ("threshold at the spike's width", lambda m, p, v: m.abs() > v),
+    ("fixed threshold", lambda m, p, v: m.abs() > 0.5),
+    ("fixed threshold", lambda m, p, v: m.abs() > 0.1),
+    ("fixed threshold", lambda m, p, v: m.abs() > 1.0),
+    ("prior's own number", whole(lambda m, p, v: (1 - p) * m.shape[1] + 0 * m.sum(1))),
+    ("prior's own number", whole(lambda m, p, v: torch.full((m.shape[0],), (1 - p) * m.shape[1]))),
     ("expected count", _soft),
 )

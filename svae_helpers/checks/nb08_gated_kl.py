@@ -11,7 +11,8 @@ from torch.special import xlogy
 
 from .common_mistakes import GAUSSIAN_KL, lift
 from .exercise import Case, exercise
-from .mathematics import draw_posterior, kl_standard, narrow_posterior
+from .mathematics import draw_posterior, kl_standard, kl_terms, narrow_posterior
+from .mistakes import Terms
 from .mistakes import mistake as M
 from .summing import per_image
 
@@ -46,38 +47,33 @@ def _cases(g: Generator) -> Iterator[Case]:
     gradients=["gate_prob", "mu", "log_var"],
     reduction=per_image("latents"),
 )
-def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -> Tensor:
+def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -> Terms:
     """`(gate_prob, mu, log_var, slab_prob) -> (B,)`, in nats.
 
     The learner's function takes three (B, D) tensors and a Python number. Gates that are 0 or 1
     are tested in value only.
     """
-    # The entropy form: −H(gate) − E[log prior of the gate] + γ·KL of the Gaussian.
-    entropy = torch.special.entr(gate_prob) + torch.special.entr(1 - gate_prob)
-    expected = gate_prob * math.log(slab_prob) + (1 - gate_prob) * math.log1p(-slab_prob)
-    return gate_prob * kl_standard(mu, log_var) - entropy - expected
+    on, off = gate_prob, 1 - gate_prob
+    gates = {
+        "gates' KL: γ log γ": xlogy(on, on),
+        "gates' KL: γ log α": -on * math.log(slab_prob),
+        "gates' KL: (1 − γ) log(1 − γ)": xlogy(off, off),
+        "gates' KL: (1 − γ) log(1 − α)": -off * math.log1p(-slab_prob),
+    }
+    return Terms(gates | kl_terms(mu, log_var, weight=gate_prob))
 
 
 gated_kl.mistakes(
-    M(
-        "0 log 0",
-        lambda g, m, v, a: _naive_gate(g, a) + g * kl_standard(m, v),
-        lambda g, m, v, a: gated_kl.right(g.clamp(1e-4, 1 - 1e-4), m, v, a),
-        extreme="gate_prob",
-    ),
-    ("gates' KL forgotten", lambda g, m, v, a: g * kl_standard(m, v)),
-    ("Gaussian KL forgotten", lambda g, m, v, a: _gate(g, a)),
+    M("0 log 0", lambda g, m, v, a: _naive_gate(g, a) + g * kl_standard(m, v), extreme="gate_prob"),
+    M("0 log 0", lambda g, m, v, a: gated_kl.right(g.clamp(1e-4, 1 - 1e-4), m, v, a)),
     ("Gaussian KL not weighted by the gate", lambda g, m, v, a: _gate(g, a) + kl_standard(m, v)),
     (
         "Gaussian KL weighted by the closed gate",
         lambda g, m, v, a: _gate(g, a) + (1 - g) * kl_standard(m, v),
     ),
     ("Gaussian KL weighted by the prior", lambda g, m, v, a: _gate(g, a) + a * kl_standard(m, v)),
-    (
-        "hard gate",
-        lambda g, m, v, a: _gate(g, a) + (g > 0.5) * kl_standard(m, v),
-        lambda g, m, v, a: _gate((g > 0.5).to(g), a) + (g > 0.5) * kl_standard(m, v),
-    ),
+    ("hard gate", lambda g, m, v, a: _gate(g, a) + (g > 0.5) * kl_standard(m, v)),
+    ("hard gate", lambda g, m, v, a: _gate((g > 0.5).to(g), a) + (g > 0.5) * kl_standard(m, v)),
     ("both terms weighted by the gate", lambda g, m, v, a: g * (_gate(g, a) + kl_standard(m, v))),
     ("slab_prob taken for the spike's", lambda g, m, v, a: gated_kl.right(g, m, v, 1 - a)),
     (
@@ -88,27 +84,9 @@ gated_kl.mistakes(
             + g * kl_standard(m, v)
         ),
     ),
-    (
-        "closed gates forgotten",
-        lambda g, m, v, a: xlogy(g, g) - g * math.log(a) + g * kl_standard(m, v),
-    ),
-    (
-        "open gates forgotten",
-        lambda g, m, v, a: _gate(g, a) - xlogy(g, g) + g * math.log(a) + g * kl_standard(m, v),
-    ),
-    ("sign of the gates' KL", lambda g, m, v, a: g * kl_standard(m, v) - _gate(g, a)),
     ("sign", lambda g, m, v, a: -gated_kl.right(g, m, v, a)),
-    ("sign of the Gaussian KL", lambda g, m, v, a: _gate(g, a) - g * kl_standard(m, v)),
-    ("entropy only", lambda g, m, v, a: xlogy(g, g) + xlogy(1 - g, 1 - g) + g * kl_standard(m, v)),
-    (
-        "cross-entropy for KL",
-        lambda g, m, v, a: -g * math.log(a) - (1 - g) * math.log(1 - a) + g * kl_standard(m, v),
-    ),
     *lift(GAUSSIAN_KL, lambda f: lambda g, m, v, a: _gate(g, a) + g * f(m, v)),
-    (
-        "gate detached",
-        lambda g, m, v, a: gated_kl.right(g.detach(), m, v, a),
-        lambda g, m, v, a: _gate(g, a) + g.detach() * kl_standard(m, v),
-        lambda g, m, v, a: _gate(g.detach(), a) + g * kl_standard(m, v),
-    ),
+    ("gate detached", lambda g, m, v, a: gated_kl.right(g.detach(), m, v, a)),
+    ("gate detached", lambda g, m, v, a: _gate(g, a) + g.detach() * kl_standard(m, v)),
+    ("gate detached", lambda g, m, v, a: _gate(g.detach(), a) + g * kl_standard(m, v)),
 )

@@ -12,6 +12,7 @@ import torch
 
 from svae_helpers import checks
 from svae_helpers.checks import Case, exercise, guard, mistake, random_exercise
+from svae_helpers.checks import terms as terms_module
 from svae_helpers.checks.statistics import alike_p, normal_p
 
 from .catalogue import EXACT, EXERCISES, FUNCTIONS, RANDOM, submit, wrong_answers
@@ -32,6 +33,11 @@ def test_explanations_have_their_mistakes():
     from svae_helpers.checks.mistakes import _TEXTS
 
     used = {(e.number, m.name) for e in EXERCISES.values() for m in wrong_answers(e)}
+    labels = [label for label, _ in terms_module.SAID.values()] + ["times a factor", "detached"]
+    for e in EXACT.values():
+        for term in e.terms(*e.draw_cases(0)[0].arguments):
+            for name in term.split(": "):
+                used |= {(e.number, f"{name} {label}") for label in labels}
     for number, texts in _TEXTS.items():
         for name in texts:
             assert (number, name) in used or (
@@ -77,12 +83,60 @@ def test_two_mistakes_at_once_are_both_named():
     lost = checks.gaussian_kl(lambda m, v: (m**2 + v.exp() - 1 - v).mean(1))
     assert lost.misconception == "lost ½, and mean over latents"
     added = checks.gaussian_kl(lambda m, v: 0.5 * (v.exp() - v).sum(1))
-    assert set(added.misconception.split(", and ")) == {"−1 forgotten", "μ forgotten"}
+    assert added.misconception == "μ², −1 forgotten"
     nested = checks.slab_responsibility(
         lambda z, p, v: 1 - EXACT["slab_responsibility"].right(z, p, v**2)
     )
     assert "responsibility of the spike" in nested.misconception
     assert "spike_var used as a standard deviation" in nested.misconception
+
+
+WITH_TERMS = [name for name, e in EXACT.items() if e.terms(*e.draw_cases(0)[0].arguments)]
+FACTORS = {
+    0.0: "forgotten",
+    -1.0: "with the wrong sign",
+    2.0: "counted twice",
+    3.3: "times a factor",
+}
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("name", WITH_TERMS)
+def test_a_term_with_a_wrong_factor_is_named(name, factor):
+    """One term at a time, then each group of terms."""
+    exercise = EXACT[name]
+    terms = list(exercise.terms(*exercise.draw_cases(0)[0].arguments))
+    groups = {t.split(": ")[0]: [u for u in terms if u.startswith(t.split(": ")[0])] for t in terms}
+    known = {m.name for m in wrong_answers(exercise)}
+    for short, scaled in {**{t.split(": ")[-1]: [t] for t in terms}, **groups}.items():
+        wrong = terms_module.scaled(
+            exercise, dict.fromkeys(scaled, factor), exercise.reduction.right
+        )
+        result = exercise(wrong)
+        assert not result
+        if len(scaled) < len(terms):
+            assert result.misconception in {f"{short} {FACTORS[factor]}"} | known, result
+
+
+@pytest.mark.parametrize("name", WITH_TERMS)
+def test_a_detached_term_is_named(name):
+    exercise = EXACT[name]
+    case = exercise.draw_cases(0)[0].arguments
+    for term, value in exercise.terms(*case).items():
+
+        def wrong(*arguments, term=term):
+            found = exercise.terms(*arguments)
+            parts = [t.detach() if n == term else t for n, t in found.items()]
+            return exercise.reduction.right(exercise.reduction.combine(parts))
+
+        result = exercise(wrong)
+        constant = term in ("KL: −1", "log q: log 2π") and name != "gated_kl"
+        if constant:
+            result.require()
+        else:
+            told = {f"{term.split(': ')[-1]} detached", "gradients do not flow"}
+            known = {m.name for m in wrong_answers(exercise)}
+            assert result.misconception in told | known | {f"{term.split(': ')[0]} detached"}, value
 
 
 def test_a_nearly_right_answer_is_not_one_times_the_right_one():
