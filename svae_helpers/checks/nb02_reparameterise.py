@@ -91,10 +91,37 @@ def reparameterise(mu: Tensor, log_var: Tensor) -> Tensor:
     return torch.distributions.Normal(mu, log_var.exp().sqrt()).rsample().to(mu)
 
 
-def _narrow_ones_only(seen: Findings) -> bool:
-    """Whether the draws are wrong for the narrowest latents and right for the others."""
-    narrow = {"spread 4", "spread 6"}
-    return bool(seen.failed & narrow) and seen.failed <= narrow | {"shape", "spread", "mean"}
+def _widths(seen: Findings) -> Tensor | None:
+    """log(spread / σ) of each latent, the narrowest first; None where something else is wrong."""
+    alone = {"shape", "spread", "mean", "latents", "images", "halves"}
+    strange = {n for n in seen.failed - alone if not n.startswith("spread ")}
+    cut = any("flow" in name for name in seen.faults)
+    if "width" not in seen.looks or cut or strange or seen.repeats:
+        return None
+    return seen.looks["width"].mean(0).sinh()[LOG_VAR.argsort()]
+
+
+def _floor(seen: Findings) -> bool:
+    """Whether the draws are too wide, and the more so the narrower σ."""
+    w = _widths(seen)
+    return w is not None and bool(w[0] > 0.2 and abs(w[-1]) < 0.1 and (w.diff() < 0.05).all())
+
+
+def _too_wide_or_narrow(seen: Findings) -> bool:
+    """Whether the noise is normal, but not of variance 1: one factor for all widths."""
+    w = _widths(seen)
+    even = w is not None and bool((w - w.mean()).abs().max() < 0.1 < 2 * w.mean().abs())
+    return even and abs(float(seen.looks["tails"].mean().sinh()) - 3) < 0.2
+
+
+def _not_normal(seen: Findings) -> bool:
+    """Whether the noise has the wrong shape beyond doubt, and depends on neither μ nor σ."""
+    if "shape" not in seen.failed or seen.faults or seen.repeats or "tails" not in seen.looks:
+        return False
+    w, mean = seen.looks["width"].mean(0).sinh(), seen.looks["mean"].mean(0).sinh()
+    even = max(float((w - w.mean()).abs().max()), float((mean - mean.mean()).abs().max())) < 0.2
+    tails, skewness = (float(seen.looks[name].mean().sinh()) for name in ("tails", "skewness"))
+    return even and (abs(tails - 3) > 0.3 or abs(skewness) > 0.2)
 
 
 def _scaled(width, noise=torch.randn_like):
@@ -104,16 +131,21 @@ def _scaled(width, noise=torch.randn_like):
 
 reparameterise.mistakes(
     ("one ε for everything", _scaled(std, lambda m: torch.randn(()))),
-    ("ε shared between images", _scaled(std, lambda m: torch.randn(m.shape[-1]))),
+    M(
+        "ε shared between images",
+        _scaled(std, lambda m: torch.randn(m.shape[-1])),
+        extreme=lambda seen: set() < seen.failed <= {"images", "halves"},
+    ),
     ("ε shared between latents", _scaled(std, lambda m: torch.randn(*m.shape[:-1], 1))),
     ("variance for standard deviation", _scaled(torch.exp)),
     ("log_var taken for σ", _scaled(lambda v: v)),
+    ("log_var taken for σ", _scaled(torch.nn.functional.softplus)),
     ("log_var taken for σ", _scaled(lambda v: v.abs().sqrt())),
     ("log_var taken for σ", _scaled(lambda v: 0.5 * v)),
     ("log_var taken for σ", _scaled(lambda v: v.sqrt())),
     ("root taken twice", _scaled(lambda v: (0.25 * v).exp())),
     ("sign of log_var", _scaled(lambda v: (-0.5 * v).exp()), _scaled(lambda v: (-v).exp())),
-    M("clamped σ", _scaled(lambda v: std(v.clamp(min=-3))), extreme=_narrow_ones_only),
+    M("clamped σ", _scaled(lambda v: std(v.clamp(min=-3))), extreme=_floor),
     M("clamped σ", _scaled(lambda v: std(v.clamp(-4, 2)))),
     M("clamped σ", _scaled(lambda v: std(v).clamp(min=0.2))),
     ("σ forgotten", _scaled(torch.ones_like)),
@@ -134,4 +166,7 @@ reparameterise.mistakes(
     ("detached sample", lambda m, v: torch.normal(m.detach(), std(v).detach())),
     ("detached σ", _scaled(lambda v: std(v).detach())),
     ("detached mean", lambda m, v: m.detach() + std(v) * torch.randn_like(m)),
+    M("noise too wide or too narrow", _scaled(lambda v: 0.8 * std(v)), extreme=_too_wide_or_narrow),
+    M("noise not normal", _scaled(std, lambda m: torch.randn_like(m) ** 2), extreme=_not_normal),
+    M("noise not normal", _scaled(std, lambda m: 2 * torch.rand_like(m).round() - 1)),
 )

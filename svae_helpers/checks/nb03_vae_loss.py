@@ -19,7 +19,7 @@ from .mathematics import (
     narrow_posterior,
     wrong_pixels,
 )
-from .mistakes import Terms
+from .mistakes import Terms, whole
 from .summing import LOSS, per_image
 
 
@@ -41,8 +41,15 @@ def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Terms:
     return Terms({name.split(": ")[1]: -t for name, t in bce_terms(logits, x).items()})
 
 
+def _likelihood(logits: Tensor, x: Tensor) -> Tensor:
+    return x * logits.sigmoid() + (1 - x) * (1 - logits.sigmoid())
+
+
 bernoulli_log_likelihood.mistakes(
     ("sign", bce),
+    ("logarithm forgotten", lambda l, x: _likelihood(l, x)),
+    ("log of sum for sum of logs", whole(lambda l, x: _likelihood(l, x).sum(1).log())),
+    ("likelihoods multiplied", whole(lambda l, x: _likelihood(l, x).prod(1).log())),
     *lift(CROSS_ENTROPY, lambda f: lambda l, x: -f(l, x)),
 )
 
@@ -67,6 +74,7 @@ def gaussian_kl(mu: Tensor, log_var: Tensor) -> Terms:
 
 gaussian_kl.mistakes(
     ("sign", lambda m, v: -gaussian_kl.right(m, v)),
+    ("−1 once for all", whole(lambda m, v: 0.5 * ((m**2 + v.exp() - v).sum(1) - 1))),
     *lift(GAUSSIAN_KL, lambda f: f),
 )
 

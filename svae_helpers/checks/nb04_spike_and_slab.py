@@ -51,6 +51,13 @@ log_prob.mistakes(
             math.log(p) + log_normal(z, v).sum(-1), math.log(1 - p) + log_normal(z, 1.0).sum(-1)
         ),
     ),
+    (
+        "one mixture per vector",
+        lambda z, p, v: torch.logaddexp(
+            math.log(p) + log_normal(z, v).sum(-1, keepdim=True),
+            math.log(1 - p) + log_normal(z, 1.0).sum(-1, keepdim=True),
+        ).expand(z.shape),
+    ),
     ("sign", lambda z, p, v: -log_prob.right(z, p, v)),
     ("detached", lambda z, p, v: log_prob.right(z.detach(), p, v)),
 )

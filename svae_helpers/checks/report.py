@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -93,9 +94,9 @@ def relation(evidence: Any, unit: str) -> tuple[str, str | None]:
     where = evidence.wrong_in()
     if "" not in where:
         text = (
-            f"It is right for ordinary numbers only, and wrong where {' and '.join(sorted(where))}"
+            f"It is right for ordinary numbers only, and wrong far out: {', '.join(sorted(where))}."
         )
-        return f"{text} is far out.", "right for ordinary numbers only"
+        return text, "right for ordinary numbers only"
     pairs = [
         (m.double().flatten(), r.double().flatten())
         for o, w in zip(evidence.outcomes, evidence.wanted)
@@ -115,7 +116,12 @@ def relation(evidence: Any, unit: str) -> tuple[str, str | None]:
         size = " ".join(filter(None, (f"{abs(float(offset.mean())):.4g}", unit)))
         return f"It is {size} too {way} everywhere.", None
     if ratio.numel() > 1 and ratio.std() < 1e-3 * ratio.mean().abs():
-        return f"It is {float(ratio.mean()):.4g} times the right value everywhere.", None
+        factor = float(ratio.mean())
+        base = next((b for b in (2, 10) if abs(factor * math.log(b) - 1) < 1e-3), None)
+        text = f"It is {factor:.4g} times the right value everywhere"
+        if base:
+            return f"{text}, 1/log({base}): a logarithm to base {base}.", "another base"
+        return f"{text}.", None
     if torch.allclose(mine.abs(), right.abs(), rtol=1e-3, atol=1e-3):
         return "The size is right, the sign is not everywhere.", None
     return "No single factor or offset explains the difference.", None

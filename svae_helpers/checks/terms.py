@@ -32,7 +32,7 @@ def fit(names: list[str], columns: list[Tensor], target: Tensor) -> dict[str, fl
     if off or len(target) < 2 * table.shape[1]:
         return None
     nice = [1.0, *SAID]
-    factors = [next((r for r in nice if abs(r - c) < 2e-3), float(f"{c:.3g}")) for c in found]
+    factors = [next((r for r in nice if abs(r - c) < 2e-4), float(c)) for c in found]
     return dict(zip([n for n, here in zip(names, live) if here], factors))
 
 
@@ -59,7 +59,7 @@ def wrong_factors(exercise: Any, evidence: Evidence) -> Iterator[tuple[Mistake, 
             factors = fit(names, columns, torch.cat([o.run.parts[0].flatten() for o in ordinary]))
         except (RuntimeError, IndexError):
             continue
-        if factors is None or len(set(factors.values())) == 1:  # on everything: see `relation`
+        if factors is None or len(_shown(factors)) == 1:  # on everything: see `relation`
             continue
         found = _said(exercise, factors, _multiplied)
         found += [reduction] if reduction else []
@@ -93,6 +93,10 @@ def detached_terms(exercise: Any, evidence: Evidence) -> Mistake | None:
     return together(_said(exercise, factors, _detached))
 
 
+def _shown(factors: dict[str, float]) -> set[str]:
+    return {f"{c:.3g}" for c in factors.values()}
+
+
 def _flat(value: Any) -> Tensor:
     return as_parts(value)[0].flatten()
 
@@ -100,6 +104,7 @@ def _flat(value: Any) -> Tensor:
 def _said(exercise: Any, factors: dict[str, float], say: Callable) -> list[Mistake]:
     """Mistakes for the wrong factors; one where a whole group, "KL: …", has the same."""
     groups: dict[str, set[float]] = {}
+    factors = {name: float(f"{c:.3g}") for name, c in factors.items()}
     for name, c in factors.items():
         groups.setdefault(name.split(": ")[0], set()).add(c)
     wrong: dict[float, list[str]] = {}

@@ -76,7 +76,7 @@ def test_numbers_tuples_and_booleans_go_in_and_come_out():
 def test_an_answer_right_for_ordinary_numbers_only_is_called_that():
     result = step(lambda x, n: (min(x * n, 1e3), int(min(x * n, 1e3)), x > 1))
     assert result.misconception == "right for ordinary numbers only"
-    assert "where x is far out" in result.message
+    assert "wrong far out: x" in result.message
 
 
 def test_two_mistakes_at_once_are_both_named():

@@ -17,7 +17,7 @@ from torch.distributions import (
 from svae_helpers import checks
 from svae_helpers.checks.estimates import GENERAL
 
-from .catalogue import EXACT, RANDOM
+from .catalogue import EXACT, FUNCTIONS, RANDOM
 
 
 def normal(mu, log_var):
@@ -334,7 +334,7 @@ def test_right_random_spellings_pass(name):
         checks.ALL[name](spellings[seed % len(spellings)]).require()
 
 
-@pytest.mark.parametrize("name", checks.ALL)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_reference_passes(name):
     reference = {**EXACT, **RANDOM}[name].reference
     checks.ALL[name](reference).require()
