@@ -13,6 +13,7 @@ from .nb01_elbo import elbo, log_marginal
 from .nb01_many_latents import predicted_draws
 from .nb02_gradient_estimate import gradient_estimate
 from .nb02_reparameterise import reparameterise
+from .nb02_shrinkage import predicted_slopes
 from .nb03_vae_loss import bernoulli_log_likelihood, gaussian_kl, vae_loss
 from .nb04_sampling import sample
 from .nb04_spike_and_slab import log_prob, slab_responsibility
@@ -35,6 +36,7 @@ ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
         broken_elbo,
         reparameterise,
         gradient_estimate,
+        predicted_slopes,
         bernoulli_log_likelihood,
         gaussian_kl,
         vae_loss,
