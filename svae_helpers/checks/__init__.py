@@ -8,9 +8,12 @@ see `exercise`, `random_exercise`, `question` and `inspection`.
 from .exercise import Case, Exercise, exercise
 from .inspection import Inspection, inspection
 from .mistakes import Mistake, Reduction, mistake
+from .nb01_broken_bound import broken_elbo
 from .nb01_elbo import elbo, log_marginal
+from .nb01_many_latents import predicted_draws
 from .nb02_gradient_estimate import gradient_estimate
 from .nb02_reparameterise import reparameterise
+from .nb02_shrinkage import predicted_slopes
 from .nb03_vae_loss import bernoulli_log_likelihood, gaussian_kl, vae_loss
 from .nb04_sampling import sample
 from .nb04_spike_and_slab import log_prob, slab_responsibility
@@ -27,10 +30,13 @@ from .result import CheckResult
 ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
     check.__name__: check
     for check in (
+        predicted_draws,
         log_marginal,
         elbo,
+        broken_elbo,
         reparameterise,
         gradient_estimate,
+        predicted_slopes,
         bernoulli_log_likelihood,
         gaussian_kl,
         vae_loss,

@@ -1,0 +1,115 @@
+"""Check of notebook 01: an ELBO broken on purpose, so that it rises above log p(x)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal, Normal
+
+from .inspection import Seen, inspection
+
+K, TIMES, MARGIN = 1000, 3, 0.1
+# The notebook's toy and its four images.
+W = torch.tensor([[1.0, 0.8], [0.5, 1.0], [0.9, 0.3]]).double()
+B, S = torch.tensor([0.0, 0.5, -0.5]).double(), 0.6
+X = torch.tensor([[1.5, 1.2, 0.4], [-0.3, 0.1, -0.9], [0.2, -1.4, 0.8], [2.1, 2.6, 1.0]]).double()
+EXACT = MultivariateNormal(B, W @ W.T + S**2 * torch.eye(3)).log_prob(X)  # log p(x), (4,)
+MEANS = (X - B) @ W @ torch.linalg.inv(S**2 * torch.eye(2) + W.T @ W)  # of the true posteriors
+
+
+def _log_joint(z: Tensor) -> Tensor:
+    return Normal(z @ W.T + B, S).log_prob(X).sum(-1) + Normal(0.0, 1.0).log_prob(z).sum(-1)
+
+
+def _elbo(
+    reduce: Callable = lambda log_w: log_w.mean(0),
+    width: Callable = lambda q: q.stddev,
+    share: float = 1.0,
+) -> Callable:
+    def estimate(log_joint: Callable, q: Normal, num_samples: int) -> Tensor:
+        z = q.sample((num_samples,))
+        return reduce(log_joint(z) - share * Normal(q.mean, width(q)).log_prob(z).sum(-1))
+
+    return estimate
+
+
+ANOTHER = "log q is not the density that drew z, as with σ² for σ: it adds KL(draws ‖ density)."
+FAULTS = {
+    _elbo(width=lambda q: q.variance): ANOTHER,
+    _elbo(width=lambda q: q.stddev / 2): ANOTHER,
+    _elbo(share=2.0): "q's entropy counts twice.",
+    _elbo(lambda w: w.amax(0)): "You keep the best draw: the cherry-picked run of a report.",
+    _elbo(lambda w: w.logsumexp(0)): "The sum of the weights for their mean: log K too high.",
+    _elbo(lambda w: w.exp().mean(0)): "Without the logarithm it is an estimate of p(x) itself.",
+    _elbo(lambda w: -w.mean(0)): "It is the loss, minus the ELBO, reported as the bound.",
+    _elbo(lambda w: w.mean(0) / 2): "Averaged over the two latents as well, it is half the ELBO.",
+}
+
+
+def _examine(seen: Seen, broken_elbo: Callable) -> str:
+    def run(function: Callable, seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        arguments = _log_joint, Normal(MEANS, torch.full_like(MEANS, 0.4)), K
+        return seen.call(function, *arguments, like=EXACT).detach().double()
+
+    def is_like(function: Callable) -> bool:
+        return torch.allclose(values[0], run(function, 0), rtol=1e-4, atol=1e-4)
+
+    values = torch.stack([run(broken_elbo, seed) for seed in range(TIMES)])  # (3, 4)
+    if not values.isfinite().all():
+        seen.fault("not finite", "Your function returns infinities or NaN.")
+    if (values - values[0, 0]).abs().max() < 1e-6:
+        seen.fault("a constant")
+    offset = values - torch.stack([run(_elbo(), seed) for seed in range(TIMES)])
+    if (offset - offset.mean()).abs().max() < 1e-4:
+        seen.fault("a constant added" if offset.abs().max() > 1e-4 else "the ELBO itself")
+    low, high = float((values - EXACT).min()), float((values - EXACT).max())
+    if low < MARGIN:
+        names = [m.name for m, (wrong,) in seen.exercise.catalogue() if is_like(wrong)]
+        where = f"{abs(low):.3g} nats {'above' if low > 0 else 'below'} log p(x)"
+        text = f"For one image it lies {where}; {MARGIN} above is asked for, for each."
+        seen.fault((names or ["not above"])[0], text)
+    rest = "The folded answer lists such faults; is yours there?"
+    why = next((text for function, text in FAULTS.items() if is_like(function)), rest)
+    return f"Broken: {low:.3g} to {high:.3g} nats above log p(x). {why}"
+
+
+@inspection("1.4", _examine)
+def broken_elbo() -> tuple:
+    """An estimate from (log_joint, q, num_samples) that rises above log p(x)."""
+    return (next(iter(FAULTS)),)
+
+
+broken_elbo.mistakes(
+    ("the ELBO itself", lambda: (_elbo(),), "Nothing is broken: this is the ELBO, a lower bound."),
+    (
+        "a constant added",
+        lambda: (_elbo(lambda w: w.mean(0) + 1000),),
+        lambda: (_elbo(lambda w: w.mean(0) + math.log(K)),),
+        "You add a constant to the ELBO, which does not count: break a line of the estimate.",
+    ),
+    (
+        "a constant",
+        lambda: (lambda log_joint, q, num_samples: torch.zeros(4),),
+        "Your function gives every image the same number: it must still be made from the draws.",
+    ),
+    (
+        "q's entropy lost",
+        *(lambda share=share: (_elbo(share=share),) for share in (0.0, 0.5, -1.0)),
+        "Of − log q, whose mean is q's entropy, nothing, half or the opposite is left. The entropy "
+        "is 1 nat here, so the number falls; it would rise for σ below 0.24, where it is negative.",
+    ),
+    (
+        "sum over samples",
+        lambda: (_elbo(lambda w: w.sum(0)),),
+        "That is K times the ELBO: the ELBO is negative here, so the sum is far lower.",
+    ),
+    (
+        "mean of the weights, then the logarithm",
+        lambda: (_elbo(lambda w: w.logsumexp(0) - math.log(K)),),
+        "That is Exercise 1.2: it estimates log p(x), and on average from below.",
+    ),
+)
