@@ -39,7 +39,7 @@ undecided_sizes.mistakes(
 
 @question(
     "4.5",
-    factor=1.25,
+    factor=4 / 3,
     unit="latents",
     too_low="More than half of the slab's draws lie past the crossover.",
     too_high="Many of the slab's draws lie within the crossover, and few of the spike's past it.",
@@ -53,12 +53,12 @@ predicted_count.mistakes(
     (
         "the switches",
         lambda: LATENTS * (1 - PRIOR.spike_prob),
-        "That is how many switches are on. A latent that is on may still land near 0.",
+        "About as many as switches are on. But a latent that is on may still land near 0.",
     ),
     (
         "all from the slab",
         lambda: LATENTS * math.erfc(float(PRIOR.crossover) / math.sqrt(2)),
         "About as many as of 20 draws from N(0, 1). Here four in five come from the spike.",
     ),
-    ("one latent's", lambda: predicted_count.right() / LATENTS, "Of one latent; a vector has 20."),
+    ("one latent's", lambda: predicted_count.right() / LATENTS, "About one latent's; here are 20."),
 )

@@ -54,7 +54,7 @@ def predicted_floor() -> float:
 
 predicted_floor.mistakes(
     ("free", lambda: 0.0, "A KL of 0 needs q = p, and no single Gaussian is this mixture."),
-    ("one latent's", lambda: predicted_floor.right() / LATENTS, "Of one latent; an image has 20."),
+    ("one latent's", lambda: predicted_floor.right() / LATENTS, "About one latent's; here are 20."),
     (
         "q = N(0, 1)",
         lambda: LATENTS * float(kl_quadrature(Normal(torch.zeros(1), 1.0), PRIOR)),
