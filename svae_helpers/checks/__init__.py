@@ -15,8 +15,11 @@ from .nb02_gradient_estimate import gradient_estimate
 from .nb02_reparameterise import reparameterise
 from .nb02_shrinkage import predicted_slopes
 from .nb03_vae_loss import bernoulli_log_likelihood, gaussian_kl, vae_loss
+from .nb04_crossover import predicted_count, undecided_sizes
 from .nb04_sampling import sample
 from .nb04_spike_and_slab import log_prob, slab_responsibility
+from .nb05_broken_gradient import broken_gradient
+from .nb05_draws_and_floor import predicted_draws, predicted_floor
 from .nb05_monte_carlo_kl import monte_carlo_kl
 from .nb06_sparse_vae_loss import sparse_vae_loss
 from .nb07_active_count import active_count
@@ -43,7 +46,12 @@ ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
         log_prob,
         sample,
         slab_responsibility,
+        undecided_sizes,
+        predicted_count,
         monte_carlo_kl,
+        predicted_draws,
+        broken_gradient,
+        predicted_floor,
         sparse_vae_loss,
         active_count,
         find_the_bug,
