@@ -19,7 +19,7 @@ from .nb04_crossover import predicted_count, undecided_sizes
 from .nb04_sampling import sample
 from .nb04_spike_and_slab import log_prob, slab_responsibility
 from .nb05_broken_gradient import broken_gradient
-from .nb05_draws_and_floor import predicted_draws, predicted_floor
+from .nb05_draws_and_floor import predicted_floor, predicted_kl_draws
 from .nb05_monte_carlo_kl import monte_carlo_kl
 from .nb06_sparse_vae_loss import sparse_vae_loss
 from .nb07_active_count import active_count
@@ -49,7 +49,7 @@ ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
         undecided_sizes,
         predicted_count,
         monte_carlo_kl,
-        predicted_draws,
+        predicted_kl_draws,
         broken_gradient,
         predicted_floor,
         sparse_vae_loss,

@@ -129,6 +129,15 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
     seen.test("scatter of gradients", upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
 
+def differentiate(value: Tensor, given: dict[str, Tensor]) -> list[Tensor]:
+    """Return the gradients of the sum in mu and log_var; zeros where none arrives."""
+    tensors = [given["mu"], given["log_var"]]
+    if not value.requires_grad:
+        return [torch.zeros_like(t) for t in tensors]
+    found = torch.autograd.grad(value.sum(), tensors, allow_unused=True)
+    return [torch.zeros_like(t) if g is None else g.detach() for t, g in zip(tensors, found)]
+
+
 def _gradients(
     call: Caller, prior: Prior, exact: Callable, sizes: tuple, calls: int, pixels: tuple
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
@@ -142,12 +151,8 @@ def _gradients(
     for _ in range(calls):
         value, given = call(*pixels, *q, prior.log_prob, K, gradients=("mu", "log_var"))
         values.append(value.detach().reshape(-1).double() - right.detach())
-        got = [None, None]
-        if value.requires_grad:
-            both = [given["mu"], given["log_var"]]
-            got = torch.autograd.grad(value.sum(), both, allow_unused=True)
-        for kept, g, want in zip(found, got, wanted):
-            kept.append(torch.zeros_like(want) if g is None else g.double())
+        for kept, got in zip(found, differentiate(value, given)):
+            kept.append(got.double())
     return torch.stack(values), [torch.stack(kept) for kept in found], list(wanted)
 
 

@@ -51,7 +51,7 @@ def _far_apart(name: str):
 
 
 @exercise(
-    "1.1",
+    "1.2",
     _cases,
     gradients=["log_joint", "log_q"],
     reduction=Reduction(
@@ -102,7 +102,7 @@ log_marginal.mistakes(
 
 
 @exercise(
-    "1.2",
+    "1.3",
     _cases,
     gradients=["log_joint", "log_q"],
     reduction=Reduction(

@@ -23,12 +23,12 @@ def _variance() -> float:
 
 
 @question("5.2", factor=2, unit="draws", too_low=ADD, too_high=ADD)
-def predicted_draws() -> float:
+def predicted_kl_draws() -> float:
     """Draws K for a standard error of 0.1 nats in the KL of 20 such latents (Eq. 5.3)."""
     return LATENTS * _variance() / ERROR**2
 
 
-predicted_draws.mistakes(
+predicted_kl_draws.mistakes(
     ("one latent's", lambda: _variance() / ERROR**2, "About what one latent needs. " + ADD),
     (
         "the square forgotten",
