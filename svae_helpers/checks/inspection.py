@@ -23,6 +23,7 @@ from .exercise import NOT_YET
 from .guard import laboratory
 from .learner import Learner, Problem, Stop
 from .mistakes import Mistake, explained
+from .question import NOT_YET as NO_ANSWER_YET
 from .result import FAILED, NOT_ATTEMPTED, PASSED, CheckResult, verdict
 from .stub import is_stub
 
@@ -51,7 +52,9 @@ class Inspection:
         if len(answers) != len(self.parameters):
             text = f"Hand over {len(self.parameters)} things: {', '.join(self.parameters)}."
             return verdict(FAILED, n, text, "wrong number of arguments")
-        if any(a is None or a is ... or (callable(a) and is_stub(a)) for a in answers):
+        if any(a is None or a is ... for a in answers):
+            return verdict(NOT_ATTEMPTED, n, NO_ANSWER_YET)
+        if any(callable(a) and is_stub(a) for a in answers):
             return verdict(NOT_ATTEMPTED, n, NOT_YET)
         with laboratory():
             try:

@@ -35,17 +35,17 @@ def bce_terms(logits: Tensor, x: Tensor) -> Terms:
     return Terms({"cross-entropy: white pixels": white, "cross-entropy: black pixels": black})
 
 
-def kl_terms(mu: Tensor, log_var: Tensor, weight: Tensor | float = 1.0) -> Terms:
+def kl_terms(mu: Tensor, log_var: Tensor, weight: Tensor | float = 1.0, name: str = "KL") -> Terms:
     """KL(q ‖ N(0, 1)) per latent in its four terms, each times a weight."""
     parts = {"μ²": mu**2, "σ²": log_var.exp(), "−1": -torch.ones_like(mu), "log σ²": -log_var}
-    return Terms({f"KL: {name}": 0.5 * weight * part for name, part in parts.items()})
+    return Terms({f"{name}: {term}": 0.5 * weight * part for term, part in parts.items()})
 
 
 def log_q_terms(z: Tensor, mu: Tensor, log_var: Tensor) -> Terms:
     """log q in its three terms."""
     square, constant = (z - mu) ** 2 / log_var.exp(), torch.full_like(mu, LOG_2PI)
     parts = {"(z − μ)²/σ²": square, "log σ²": log_var, "log 2π": constant}
-    return Terms({f"log q: {name}": -0.5 * part for name, part in parts.items()})
+    return Terms({f"KL: log q: {name}": -0.5 * part for name, part in parts.items()})
 
 
 def log_q(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:

@@ -36,6 +36,9 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
         if k < 3:  # at spike_prob .92 the skewness of z² asks for more draws than these
             seen.test(f"variance {k}", mean_p(z.square().flatten() - variance), text)
         # Both are uniform where z is right; the second one knows the component, not the sign.
+        copies = 1 - z.flatten(1).unique().numel() / z.numel()
+        if copies > 0.02 and (z == 0).double().mean() < 0.02:
+            seen.fault("copies", "Many draws are exact copies of others; each is to be its own.")
         signed.append((u - 0.5) * math.sqrt(12))
         sizes.append((2 * _cdf(z.abs(), p, v) - 1.5) * math.sqrt(12))
     for kind, parts in (("draw", signed), ("size", sizes)):
@@ -88,6 +91,11 @@ def _draws(
     return lambda shape, p, v: noise(shape) * torch.where(spike(shape, p), width(v), 1.0)
 
 
+def _halves(z: Tensor) -> Tensor:
+    half = z[: (len(z) + 1) // 2]
+    return torch.cat([half, half])[: len(z)]
+
+
 sample.mistakes(
     ("one component for the whole call", _draws(spike=lambda shape, p: torch.rand(()) < p)),
     (
@@ -128,6 +136,17 @@ sample.mistakes(
     ("uniform noise", _draws(noise=torch.rand)),
     ("uniform noise", _draws(noise=lambda shape: 2 * torch.rand(shape) - 1)),
     ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.5)),
+    ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.8)),
+    ("spike_var ignored", _draws(width=lambda v: 0.05**0.5)),
+    ("slab of another width", lambda shape, p, v: 2 * _draws()(shape, p, v / 4)),
+    ("slab of another width", lambda shape, p, v: 2**0.5 * _draws()(shape, p, v / 2)),
+    ("clamped draws", lambda shape, p, v: _draws()(shape, p, v).clamp(-2, 2)),
+    ("clamped draws", lambda shape, p, v: _draws()(shape, p, v).clamp(-1, 1)),
+    ("half of the rows copied", lambda shape, p, v: _halves(_draws()(shape, p, v))),
+    (
+        "a fixed number in the spike",
+        _draws(spike=lambda shape, p: torch.rand(shape).argsort(-1) < round(p * shape[-1])),
+    ),
     (
         "a fixed number in the spike",
         _draws(

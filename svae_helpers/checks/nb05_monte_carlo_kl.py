@@ -9,8 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from .common_mistakes import lift
-from .estimates import GENERAL, SHARED, log_ratio, probe_kl
+from .estimates import GENERAL, SHARED, log_ratio, probe_kl, times_a_factor
 from .mathematics import kl_standard
+from .mistakes import mistake as M
 from .random_exercise import Caller, Findings, random_exercise
 
 
@@ -55,4 +56,8 @@ monte_carlo_kl.mistakes(
         "log of mean for mean of logs",
         _reduced(lambda t: t.sum(-1).logsumexp(0) - math.log(t.shape[0])),
     ),
+    ("divided by K − 1", _reduced(lambda t: t.sum(0).sum(-1) / max(len(t) - 1, 1))),
+    ("median for mean", _reduced(lambda t: t.sum(-1).median(0).values)),
+    ("median for mean", _reduced(lambda t: t.median(0).values.sum(-1))),
+    M("KL times a factor", _reduced(lambda t: t.mean(0).sum(-1) / 2), extreme=times_a_factor),
 )

@@ -65,7 +65,7 @@ def sparse_vae_loss(
 
     The learner's function is `(logits, x, mu, log_var, z, spike_prob, spike_var) -> scalar`.
     """
-    prior = {"log p": -spike_and_slab(z, spike_prob, spike_var)}
+    prior = {"KL: log p": -spike_and_slab(z, spike_prob, spike_var)}
     return Terms(bce_terms(logits, x) | log_q_terms(z, mu, log_var) | prior)
 
 

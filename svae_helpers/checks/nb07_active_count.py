@@ -106,4 +106,7 @@ active_count.mistakes(
     ("prior's own number", whole(lambda m, p, v: (1 - p) * m.shape[1] + 0 * m.sum(1))),
     ("prior's own number", whole(lambda m, p, v: torch.full((m.shape[0],), (1 - p) * m.shape[1]))),
     ("expected count", _soft),
+    ("responsibility above another number than ½", lambda m, p, v: _soft(m, p, v) > 0.9),
+    ("responsibility above another number than ½", lambda m, p, v: _soft(m, p, v) > 0.8),
+    ("μ² for |μ|", lambda m, p, v: m**2 > _edge(p, v)),
 )

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
 
 from .common_mistakes import CROSS_ENTROPY, lift
-from .estimates import GENERAL, LINEAR, SHARED, detached, log_ratio, posterior, probe_kl
+from .estimates import (
+    GENERAL,
+    LINEAR,
+    SHARED,
+    detached,
+    log_ratio,
+    off_alike,
+    posterior,
+    probe_kl,
+    times_a_factor,
+)
 from .mathematics import bce, draw_pixels, kl_standard, wrong_pixels
+from .mistakes import mistake as M
 from .random_exercise import Caller, Findings, random_exercise
 from .statistics import mean_p
 
@@ -71,6 +83,10 @@ def _kl(terms: Tensor) -> Tensor:
     return terms.mean(0).sum(1).mean()
 
 
+def _log_mean(terms: Tensor) -> Tensor:
+    return (terms.sum(-1).logsumexp(0) - math.log(len(terms))).mean()
+
+
 def _right(cross_entropy: Tensor) -> Tensor:
     return cross_entropy.sum(1).mean()
 
@@ -94,10 +110,13 @@ find_the_bug.mistakes(
     ),
     ("detached samples and batch summed in one term", _loss(torch.sum, ratio=log_ratio(detached))),
     ("all faults left in", _loss(torch.sum, regularise=torch.mean, ratio=log_ratio(detached))),
+    (
+        "mean over latents and batch summed in one term",
+        _loss(torch.sum, regularise=torch.mean),
+    ),
     ("mean over latents", _loss(regularise=torch.mean)),
     ("batch summed in one term", _loss(torch.sum)),
     ("batch summed in one term", _loss(regularise=lambda t: t.mean(0).sum())),
-    ("batch summed in one term", _loss(torch.sum, regularise=torch.mean)),
     *lift(SHARED, lambda f: _loss(ratio=f)),
     ("mean over pixels", _loss(torch.mean)),
     ("mean over everything", _loss(torch.mean, torch.mean)),
@@ -108,14 +127,16 @@ find_the_bug.mistakes(
     ("KL forgotten", _loss(regularise=lambda t: 0 * t.sum())),
     ("cross-entropy forgotten", _loss(lambda b: 0 * b.sum())),
     ("sum over samples", _loss(regularise=lambda t: t.sum(0).sum(1).mean())),
-    (
-        "KL times a factor",
-        *(_loss(regularise=lambda t, beta=beta: beta * _kl(t)) for beta in (0.5, 2.0, 4.0)),
-    ),
+    M("KL times a factor", _loss(regularise=lambda t: 0.5 * _kl(t)), extreme=times_a_factor),
+    ("divided by K − 1", _loss(regularise=lambda t: _kl(t) * len(t) / max(len(t) - 1, 1))),
+    ("median for mean", _loss(regularise=lambda t: t.sum(-1).median(0).values.mean())),
+    ("median for mean", _loss(regularise=lambda t: t.median(0).values.sum(-1).mean())),
+    ("log of mean for mean of logs", _loss(regularise=lambda t: _log_mean(t))),
     ("clamped at 0", _loss(regularise=lambda t: t.mean(0).sum(1).relu().mean())),
     (
         "KL to N(0, I)",
         lambda l, x, m, v, log_prior, K: (bce(l, x).sum(1) + kl_standard(m, v).sum(1)).mean(),
     ),
     *lift(CROSS_ENTROPY, lambda f: _loss(cross_entropy=f)),
+    M("cross-entropy off", _loss(lambda b: _right(b) / 784), extreme=off_alike),
 )

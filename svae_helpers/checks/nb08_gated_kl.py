@@ -60,7 +60,7 @@ def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -
         "gates' KL: (1 − γ) log(1 − γ)": xlogy(off, off),
         "gates' KL: (1 − γ) log(1 − α)": -off * math.log1p(-slab_prob),
     }
-    return Terms(gates | kl_terms(mu, log_var, weight=gate_prob))
+    return Terms(gates | kl_terms(mu, log_var, gate_prob, "Gaussian KL"))
 
 
 gated_kl.mistakes(

@@ -69,6 +69,10 @@ def aggregate_kl(mu: Tensor, log_var: Tensor, z: Tensor, log_p: Tensor) -> Terms
     return Terms({"log q": torch.stack(columns, dim=1), "log p": -log_p})
 
 
+def _log_sum(m: Tensor, v: Tensor, z: Tensor) -> Tensor:
+    return torch.logsumexp(_each(m, v, z), dim=1)
+
+
 def _left_out(m: Tensor, v: Tensor, z: Tensor, p: Tensor) -> Tensor:
     own = torch.eye(len(z), dtype=torch.bool)[..., None]
     others = torch.logsumexp(_each(m, v, z).masked_fill(own, -torch.inf), 1)
@@ -96,6 +100,8 @@ aggregate_kl.mistakes(
             torch.logsumexp(_each(m, v, z), 1) - math.log(max(len(z) - 1, 0) or 1e-30) - p
         ),
     ),
+    ("B − 1 for B", lambda m, v, z, p: _log_sum(m, v, z) - math.log(max(len(z) - 1, 1)) - p),
+    ("D for B", lambda m, v, z, p: _log_sum(m, v, z) - math.log(z.shape[1]) - p),
     (
         "one Gaussian for the aggregate",
         lambda m, v, z, p: (

@@ -43,7 +43,6 @@ LOSS = Reduction(  # of cross-entropy (B, P) and KL (B, D)
         M("batch summed", weigh(torch.sum, torch.sum)),
         M("batch summed in one term", weigh(torch.sum, _right)),
         M("batch summed in one term", weigh(_right, torch.sum)),
-        M("batch summed in one term", weigh(torch.sum, torch.mean)),
         M("batch not averaged", weigh(lambda b: b.sum(1), lambda k: k.sum(1))),
         M("sign", lambda terms: -LOSS.right(terms)),
     ),

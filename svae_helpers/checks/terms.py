@@ -102,15 +102,14 @@ def _flat(value: Any) -> Tensor:
 
 
 def _said(exercise: Any, factors: dict[str, float], say: Callable) -> list[Mistake]:
-    """Mistakes for the wrong factors; one where a whole group, "KL: …", has the same."""
-    groups: dict[str, set[float]] = {}
+    """Mistakes for the wrong factors; one where a whole group, "KL: …: …", has the same."""
+    wrong: dict[float, list[str]] = {}
     factors = {name: float(f"{c:.3g}") for name, c in factors.items()}
     for name, c in factors.items():
-        groups.setdefault(name.split(": ")[0], set()).add(c)
-    wrong: dict[float, list[str]] = {}
-    for name, c in factors.items():
-        group, _, own = name.partition(": ")
-        short = group if len(groups[group]) == 1 else own
+        parts = name.split(": ")
+        starts = [": ".join(parts[:k]) for k in range(1, len(parts) + 1)]
+        alike = (s for s in starts if {d for n, d in factors.items() if n.startswith(s)} == {c})
+        short = next(alike).split(": ")[-1]
         if c != 1.0 and short not in wrong.setdefault(c, []):
             wrong[c].append(short)
     found = []
