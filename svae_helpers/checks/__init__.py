@@ -24,8 +24,11 @@ from .nb05_monte_carlo_kl import monte_carlo_kl
 from .nb06_sparse_vae_loss import sparse_vae_loss
 from .nb07_active_count import active_count
 from .nb07_find_the_bug import find_the_bug
+from .nb08_best_gate import opening_benefit
 from .nb08_gated_kl import gated_kl
+from .nb08_misled_gate import misled_gate
 from .nb09_aggregate_kl import aggregate_kl
+from .nb09_sweep import control, fashion_count
 from .question import Question, question
 from .random_exercise import RandomExercise, random_exercise
 from .result import CheckResult
@@ -56,7 +59,11 @@ ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
         active_count,
         find_the_bug,
         gated_kl,
+        opening_benefit,
+        misled_gate,
         aggregate_kl,
+        fashion_count,
+        control,
     )
 }
 

@@ -1,0 +1,100 @@
+"""Notebook 09's prediction of a count, and the control of its claim, judged by the sweep's file."""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+
+import pandas as pd
+
+from .inspection import Seen, inspection
+from .question import question
+
+
+@cache
+def _sweep() -> pd.DataFrame:
+    with (files("svae_helpers.assets") / "sweep.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def _setting(source: str = "embedded", **changes: str | float) -> dict:
+    """The course's recipe for these images, which most rows share, with changes."""
+    ours = _sweep()[_sweep().source == source]
+    recipe = (ours if len(ours) else _sweep()).loc[:, :"epochs"].mode().iloc[0].to_dict()
+    return recipe | {"source": source} | changes
+
+
+def _mean(setting: dict, measure: str = "count") -> float:
+    """Mean over the seeds; NaN where the sweep has no such run."""
+    return _sweep()[(_sweep()[list(setting)] == pd.Series(setting)).all(axis=1)][measure].mean()
+
+
+@question("9.2", distance=0.25, unit="latents", too_high="The term moves it less than that.")
+def fashion_count() -> float:
+    """Count (a) on Fashion-MNIST with λ = 1."""
+    return _mean(_setting("fashion", marginal_weight=1.0))
+
+
+OWN = "It ends there if the aggregates match the prior. They come nearer; this count does not."
+fashion_count.mistakes(
+    ("the prior's own", lambda: _mean(_setting("fashion"), "count_prior"), OWN),
+    ("(b) for (a)", lambda: _mean(_setting("fashion"), "expected_count"), "That is (b), not (a)."),
+    (
+        "(1 − π)D",
+        lambda: _mean(_setting("fashion"), "expected_count_prior"),
+        "That is the prior by (b).",
+    ),
+)
+
+
+def _examine(seen: Seen, without: dict, with_term: dict) -> str:
+    names, pair = list(_setting()), (without, with_term)
+    if not all(isinstance(p, dict) and p.keys() <= set(names) for p in pair) or not all(
+        isinstance(value, str | float | int) for p in pair for value in p.values()
+    ):
+        seen.fault("not settings", f"They are {', '.join(names)}.")
+    one, other = (_setting(**p) for p in pair)
+    differ = [name for name in names if one[name] != other[name]]
+    if {one["prior"], other["prior"]} & {"sparse", "gated"}:
+        seen.fault("a sparse prior")
+    if "marginal_weight" not in differ:
+        seen.fault("the same λ")
+    if len(differ) > 1:
+        seen.fault("two changes", f"Yours differ in {', '.join(differ)}.")
+    if one["marginal_weight"] != 0:
+        seen.fault("λ in both")
+    before, after = _mean(one), _mean(other)
+    if not before + after > 0:
+        seen.fault("not in the sweep")
+    return f"Count (a): {before:.1f} without the term, {after:.1f} with it."
+
+
+DENSE, SCALED = {"prior": "dense"}, {"prior": "scaled"}
+ONE, THREE = ({"marginal_weight": weight} for weight in (1.0, 3.0))
+
+
+@inspection("9.3", _examine)
+def control() -> tuple:
+    """Name two runs of the sweep that differ in λ alone and have no sparse prior."""
+    return SCALED, SCALED | ONE
+
+
+def _pair(without: dict, with_term: dict) -> Callable:
+    return lambda: (without, with_term)
+
+
+SPARSE = "A sparse prior asks for sparsity itself. The prior of a control asks for none."
+NOT_RUN = "The sweep has no such run: where the prior is not sparse, it has λ = 0 and λ = 1."
+TWO = "Something besides λ changes: which of the two made the difference?"
+control.mistakes(
+    ("a sparse prior", _pair({}, ONE), _pair(SCALED, ONE), SPARSE),
+    ("the same λ", _pair(SCALED, SCALED), _pair(SCALED, DENSE), "λ is the same in both."),
+    ("two changes", _pair(DENSE, SCALED | ONE), TWO),
+    ("λ in both", _pair(SCALED | ONE, SCALED | THREE), "The first must be without: λ = 0."),
+    ("not in the sweep", _pair(SCALED, SCALED | THREE), NOT_RUN),
+    (
+        "not settings",
+        _pair({"λ": 0}, {"λ": 1}),
+        _pair("a", "b"),
+        "Give dicts of `Setting`'s fields.",
+    ),
+)
