@@ -15,9 +15,13 @@ from .nb03_vae_loss import bernoulli_log_likelihood, gaussian_kl, vae_loss
 from .nb04_sampling import sample
 from .nb04_spike_and_slab import log_prob, slab_responsibility
 from .nb05_monte_carlo_kl import monte_carlo_kl
+from .nb06_build_and_train import trained_sparse_vae
+from .nb06_scaled_count import scaled_count
 from .nb06_sparse_vae_loss import sparse_vae_loss
 from .nb07_active_count import active_count
 from .nb07_find_the_bug import find_the_bug
+from .nb07_half_the_count import half_the_count
+from .nb07_printed_count import printed_count
 from .nb08_gated_kl import gated_kl
 from .nb09_aggregate_kl import aggregate_kl
 from .question import Question, question
@@ -39,8 +43,12 @@ ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
         slab_responsibility,
         monte_carlo_kl,
         sparse_vae_loss,
+        trained_sparse_vae,
+        scaled_count,
         active_count,
         find_the_bug,
+        printed_count,
+        half_the_count,
         gated_kl,
         aggregate_kl,
     )
