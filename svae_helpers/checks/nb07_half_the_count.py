@@ -44,7 +44,7 @@ def _examine(seen: Seen, dense: Any, control: Any) -> str:
         seen.fault("more than before", numbers)
     if after.count > MOST * before.count:
         seen.fault("not half yet", numbers)
-    return f"The same model, half the count, no sparsity. {numbers}"
+    return f"The same model, fewer latents on, no sparsity. {numbers}"
 
 
 def _explain(
@@ -157,8 +157,8 @@ half_the_count.mistakes(
     (
         "another model",
         lambda: (_rescaled(1.0)[0], SmallVAE(Normal(0.0, 0.49), seed=1)),
-        "Its codes are not the dense model's in other units, and its numbers are others: what "
-        "made the count fall? Here nothing but the units may change: train nothing.",
+        "Its codes are not the dense model's in other units, so its count may differ for any "
+        "reason. Here nothing but the units may change: train nothing.",
     ),
     (
         "another number of latents",
