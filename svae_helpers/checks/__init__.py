@@ -21,9 +21,13 @@ from .nb04_spike_and_slab import log_prob, slab_responsibility
 from .nb05_broken_gradient import broken_gradient
 from .nb05_draws_and_floor import predicted_floor, predicted_kl_draws
 from .nb05_monte_carlo_kl import monte_carlo_kl
+from .nb06_build_and_train import trained_sparse_vae
+from .nb06_scaled_count import scaled_count
 from .nb06_sparse_vae_loss import sparse_vae_loss
 from .nb07_active_count import active_count
 from .nb07_find_the_bug import find_the_bug
+from .nb07_half_the_count import half_the_count
+from .nb07_printed_count import printed_count
 from .nb08_best_gate import opening_benefit
 from .nb08_gated_kl import gated_kl
 from .nb08_misled_gate import misled_gate
@@ -56,8 +60,12 @@ ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
         broken_gradient,
         predicted_floor,
         sparse_vae_loss,
+        trained_sparse_vae,
+        scaled_count,
         active_count,
         find_the_bug,
+        printed_count,
+        half_the_count,
         gated_kl,
         opening_benefit,
         misled_gate,
