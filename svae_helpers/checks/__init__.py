@@ -11,6 +11,9 @@ from .mistakes import Mistake, Reduction, mistake
 from .nb01_elbo import elbo, log_marginal
 from .nb02_gradient_estimate import gradient_estimate
 from .nb02_reparameterise import reparameterise
+from .nb03_build_a_vae import first_vae
+from .nb03_silent_code import silent_from
+from .nb03_trained_vaes import trained_vaes
 from .nb03_vae_loss import bernoulli_log_likelihood, gaussian_kl, vae_loss
 from .nb04_sampling import sample
 from .nb04_spike_and_slab import log_prob, slab_responsibility
@@ -34,6 +37,9 @@ ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
         bernoulli_log_likelihood,
         gaussian_kl,
         vae_loss,
+        first_vae,
+        trained_vaes,
+        silent_from,
         log_prob,
         sample,
         slab_responsibility,
