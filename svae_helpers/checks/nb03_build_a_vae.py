@@ -20,11 +20,11 @@ from .mistakes import Mistake
 from .nb03_vae_loss import vae_loss
 
 PIXELS, LATENTS, FAR, RATE = 784, 4, 4, 1e-3
+NAMED = {m.name for m in vae_loss.reduction.mistakes} - {"batch not averaged"}
+NAMED |= {"sigmoid twice", "clamped probabilities", "squared error", "lost ½"}  # 3.3 names the rest
 LOSSES: dict[Mistake, list[Callable]] = {}
-for _mistake, _wrong in vae_loss.catalogue():  # 3.3 names the others
-    if _mistake in vae_loss.reduction.mistakes and _mistake.name != "batch not averaged":
-        LOSSES.setdefault(_mistake, []).append(_wrong)
-    elif _mistake.name in ("sigmoid twice", "clamped probabilities", "squared error", "lost ½"):
+for _mistake, _wrong in vae_loss.catalogue():
+    if _mistake.name in NAMED:
         LOSSES.setdefault(_mistake, []).append(_wrong)
 DRAWS = {  # z = a + b · noise
     "": lambda m, v: (m, std(v)),
@@ -107,9 +107,11 @@ def _judge_network(seen: Seen, network: nn.Module, inputs: int, like: Any) -> No
     problem = judge_type(answer, like)
     if problem is not None:
         raise Stop(problem)
-    for name, part in zip(("mu", "log_var") if encodes else ("logits",), answer if encodes else (answer,)):
+    for name, part in zip(
+        ("mu", "log_var") if encodes else ("logits",), answer if encodes else (answer,)
+    ):
         low, high = float(part.min()), float(part.max())
-        if name == "logits" and 0 <= low and high <= 1:
+        if name == "logits" and low >= 0 and high <= 1:
             seen.fault("probabilities for logits")
         if low >= 0 or high <= 0 or max(-low, high) <= 1:
             seen.fault("bent answer", f"It is `{name}`: from {low:.3g} to {high:.3g}.")
@@ -190,7 +192,9 @@ def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
     for images in (64, 64, 7):
         x, before = (torch.rand(images, PIXELS) < 0.4).float(), [w.detach().clone() for w in layers]
         values.append(seen.call(training_step, encoder, decoder, optimiser, x, like=0.0))
-        moves.append(torch.cat([((b - w) / RATE).detach().flatten() for w, b in zip(layers, before)]))
+        moves.append(
+            torch.cat([((b - w) / RATE).detach().flatten() for w, b in zip(layers, before)])
+        )
     passes = list(zip(encoder.kept, decoder.kept))
     if (len(encoder.kept), len(decoder.kept)) != (3, 3):
         seen.fault("not one pass a step")
@@ -216,7 +220,7 @@ def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
 
 @inspection("3.4", _examine)
 def first_vae() -> tuple:
-    """`build(latent_dim) -> (encoder, decoder)`, `training_step(encoder, decoder, optimiser, x)`."""
+    """`build(latent_dim)` and `training_step(encoder, decoder, optimiser, x)`."""
     return networks(), step()
 
 
@@ -320,7 +324,7 @@ first_vae.mistakes(
     (
         "probabilities for logits",
         _wrong_net(pixels=torch.sigmoid),
-        "The decoder ends in a sigmoid or a clamp; a logit may be any number.",
+        "The decoder answers between 0 and 1, as probabilities do; a logit may be any number.",
     ),
     (
         "bent answer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -26,11 +26,11 @@ def digits() -> Tensor:
         return torch.from_numpy(np.load(file)["images"]).float() / 255
 
 
-def _judge_loop(seen: Seen, train: Callable) -> None:
+def _judge_loop(seen: Seen, train_vae: Callable) -> None:
     encoder, decoder = watched()
     images = (torch.rand(IMAGES, PIXELS) < 0.4).float()
     before = encoder.weight.detach().clone(), decoder.weight.detach().clone()
-    seen.call(train, encoder, decoder, images, EPOCHS)
+    seen.call(train_vae, encoder, decoder, images, EPOCHS)
     passes = list(zip(encoder.kept, decoder.kept))
     shown = torch.cat([x for (x, *_), _ in passes]) if passes else images[:0]
     found = len((shown.double() @ torch.rand(PIXELS, dtype=torch.float64)).unique())
@@ -66,8 +66,8 @@ def _elbo(seen: Seen, model: Pair, swapped: bool = False) -> tuple[float, float,
     return float(-bce(logits, x).sum(1).mean() - kl), float(kl), logits
 
 
-def _examine(seen: Seen, train: Callable, models: Any) -> str:
-    _judge_loop(seen, train)
+def _examine(seen: Seen, train_vae: Callable, models: Any) -> str:
+    _judge_loop(seen, train_vae)
     pairs = [p for p in models if isinstance(p, (tuple, list))] if _is_row(models) else []
     if [[isinstance(n, nn.Module) for n in pair] for pair in pairs] != [[True, True]] * 2:
         seen.fault("not two models")
@@ -96,7 +96,7 @@ def _is_row(models: Any) -> bool:
 
 @inspection("3.5", _examine)
 def trained_vaes() -> tuple:
-    """`train(encoder, decoder, images, epochs)`, and two trained models of two latents."""
+    """`train_vae(encoder, decoder, images, epochs)`, and two trained models of two latents."""
     return _train(), trained()
 
 
@@ -200,7 +200,7 @@ trained_vaes.mistakes(
     (
         "one model twice",
         lambda: (_train(), [trained()[0]] * 2),
-        "Both models have the same weights. Build new networks for the second seed.",
+        "Both models have the same weights: build new networks for the second, from another seed.",
     ),
     (
         "probabilities for logits",
