@@ -15,17 +15,27 @@ from torch import Tensor, nn
 
 from .inspection import Seen, inspection
 from .learner import Stop, judge_type
-from .mathematics import std
-from .mistakes import Mistake
+from .mathematics import bce, kl_standard, std
+from .mistakes import mistake
 from .nb03_vae_loss import vae_loss
 
 PIXELS, LATENTS, FAR, RATE = 784, 4, 4, 1e-3
+
+
+def _mean_beside_sum(logits: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
+    return bce(logits, x).mean() + kl_standard(mu, log_var).sum()
+
+
+BESIDE = (
+    "The cross-entropy is averaged over pixels and batch, PyTorch's default, and the KL summed "
+    "over latents and batch: a hidden β of 784·B."
+)
+LOSSES = {mistake("mean beside sum", _mean_beside_sum, BESIDE): [_mean_beside_sum]}
 NAMED = {m.name for m in vae_loss.reduction.mistakes} - {"batch not averaged"}
 NAMED |= {"sigmoid twice", "clamped probabilities", "squared error", "lost ½"}  # 3.3 names the rest
-LOSSES: dict[Mistake, list[Callable]] = {}
-for _mistake, _wrong in vae_loss.catalogue():
-    if _mistake.name in NAMED:
-        LOSSES.setdefault(_mistake, []).append(_wrong)
+for _known, _wrong in vae_loss.catalogue():
+    if _known.name in NAMED:
+        LOSSES.setdefault(_known, []).append(_wrong)
 DRAWS = {  # z = a + b · noise
     "": lambda m, v: (m, std(v)),
     "variance for standard deviation": lambda m, v: (m, v.exp()),
@@ -141,7 +151,7 @@ def _judge_draws(seen: Seen, passes: Sequence[tuple]) -> None:
         halves = (h for h in (noise[log_var < -1.5], noise[log_var >= -1.5]))
         if all(h.mean().abs() < 0.4 and (h.std() - 1).abs() < 0.28 for h in halves):
             return seen.fault(name) if name else None
-    seen.fault("another draw")
+    seen.fault("another draw", "z is not mu + σ·ε with σ = exp(log_var / 2) and normal ε.")
 
 
 def _gradients(loss: Callable, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -153,24 +163,30 @@ def _gradients(loss: Callable, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _judge_loss(seen: Seen, value: Any, x: Tensor, heads: Sequence[Tensor], z: Tensor, l: Tensor):
-    if not z.requires_grad:
-        seen.fault("detached sample")
     through = grad(z), grad(z) * 0.5 * (z - heads[0]).detach()  # dz = dμ + ½ σ ε d log σ²
     found = [torch.tensor(float(value)), grad(l), *(grad(h) - t for h, t in zip(heads, through))]
     tensors = [t.detach() for t in (l, x, *heads)]
     right = _gradients(vae_loss.reference, tensors)
+    if not z.requires_grad:
+        seen.fault("detached sample")
     if all(map(close, found, right)):
         return
-    for mistake, losses in LOSSES.items():
+    if grad(z).any() and close(grad(heads[0]), right[2]):
+        seen.fault("detached sample")
+    if all(map(close, found[1:], right[1:])):
+        text = f"You return {float(value):.5g}, and this batch's loss is {float(right[0]):.5g}."
+        seen.fault("another number returned", text)
+    for known, losses in LOSSES.items():
         if any(all(map(close, found, _gradients(f, tensors))) for f in losses):
-            seen.fault(mistake.name)
+            seen.fault(known.name)
     if close(found[1][:, FAR:], right[1][:, FAR:]) and not close(found[1], right[1]):
         seen.fault("clamped probabilities")
     beta = (found[2] * right[2]).sum() / right[2].square().sum()
     kl_weighed = [right[1], beta * right[2], beta * right[3]]
     if abs(beta - 1) > 2e-2 and all(map(close, found[1:], kl_weighed)):
         seen.fault("a β left in", f"It is {float(beta):.4g}.")
-    seen.fault("another loss", f"You return {float(value):.5g}; it is {float(right[0]):.5g}.")
+    text = "The gradients are not those of Eq. 3.7; the check of 3.3 names what is wrong in a loss."
+    seen.fault("another loss", text)
 
 
 def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
@@ -215,7 +231,8 @@ def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
         seen.fault("step before backward")
     if all(map(close, moves, torch.stack(wanted).cumsum(0))):
         seen.fault("gradients never zeroed")
-    return seen.fault("another step")
+    text = "The weights move otherwise than `optimiser` moves them with this batch's gradients."
+    return seen.fault("another step", text)
 
 
 @inspection("3.4", _examine)
@@ -395,7 +412,7 @@ first_vae.mistakes(
         "Gradients of earlier batches are added in: `optimiser.zero_grad()` before `backward()`.",
     ),
     *(
-        replace(mistake, variants=tuple(_wrong_step(loss=f) for f in losses))
-        for mistake, losses in LOSSES.items()
+        replace(known, variants=tuple(_wrong_step(loss=f) for f in losses))
+        for known, losses in LOSSES.items()
     ),
 )
