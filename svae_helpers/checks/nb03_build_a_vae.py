@@ -6,6 +6,7 @@ from z, the loss from the gradients at the logits and at both heads, the rest fr
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -176,14 +177,16 @@ def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
         seen.fault("encoder and decoder swapped")
     _judge_network(seen, made[0], PIXELS, (torch.zeros(32, latents),) * 2)
     _judge_network(seen, made[1], latents, torch.zeros(32, PIXELS))
-    encoder, decoder = watched()
-    layers, values, moves = (encoder.weight, decoder.weight), [], []
-    optimiser = _Descent(encoder, decoder)
+    encoder, decoder = ours = watched()
+    optimiser, values, moves = _Descent(*ours), [], []
+    states = [copy.deepcopy(network.state_dict()) for network in ours]
     for images in (64, 64, 7):
-        x, before = (torch.rand(images, PIXELS) < 0.4).float(), [w.detach().clone() for w in layers]
-        values.append(seen.call(training_step, encoder, decoder, optimiser, x, like=0.0))
-        moved = [(b - w.detach()).flatten() / RATE for w, b in zip(layers, before)]
-        moves.append(torch.cat(moved))
+        x = (torch.rand(images, PIXELS) < 0.4).float()
+        values.append(seen.call(training_step, *ours, optimiser, x, like=0.0))
+        moved = [old["weight"] - new.weight.detach() for old, new in zip(states, ours)]
+        moves.append(torch.cat([move.flatten() for move in moved]) / RATE)
+        for network, state in zip(ours, states):  # or a loss too large would end in NaN
+            network.load_state_dict(state)
     if (len(encoder.kept), len(decoder.kept)) != (3, 3):
         seen.fault("not one pass a step")
     passes = list(zip(encoder.kept, decoder.kept))

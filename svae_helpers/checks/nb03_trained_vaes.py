@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from .inspection import Seen, inspection
 from .mathematics import bce, kl_standard, std
-from .nb03_build_a_vae import watched
-from .nb03_vaes import PIXELS, networks, step
+from .nb03_build_a_vae import close, watched
+from .nb03_vaes import PIXELS, fixed, networks, step
 
 BOUND, IMAGES, EPOCHS = -185.0, 512, 2
 
@@ -38,6 +38,11 @@ def _judge_loop(seen: Seen, train_vae: Callable) -> None:
     if abs(len(shown) / IMAGES - EPOCHS) > 0.5:
         each = f"In {EPOCHS} epochs it used an image {len(shown) / IMAGES:.2g} times on average."
         seen.fault("epochs not counted", each)
+    passes = zip(ours[0].kept, ours[1].kept)
+    noises = [(z - mu) / std(log_var) for (_, mu, log_var), (z, _) in passes][:2]
+    alike = len(noises) > 1 and noises[0].shape == noises[1].shape and close(*noises)
+    if alike and noises[0].abs().max() > 1e-2:
+        seen.fault("same noise in every step")
     moved = [not torch.equal(w, network.weight) for w, network in zip(before, ours)]
     if not all(moved):
         still = ("encoder never moves", "decoder never moves")[moved[0]]
@@ -122,6 +127,11 @@ trained_vaes.mistakes(
         _loop(epochs=lambda n: 1),
         _loop(epochs=lambda n: 5),
         "`epochs` says how often all images are gone through.",
+    ),
+    (
+        "same noise in every step",
+        _loop(do=step(noise=fixed)),
+        "Two batches get the same ε: draw it afresh for each, and set no seed in between.",
     ),
     (
         "encoder never moves",
