@@ -9,6 +9,7 @@ import seaborn as sns
 import torch
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -153,4 +154,34 @@ def plot_counts(
         xlabel="latents past the crossover", ylabel="share of images", xlim=(-0.5, latents + 0.5)
     )
     ax.legend()
+    return ax
+
+
+def draw_box(
+    text: str,
+    at: tuple[float, float],
+    ax: Axes,
+    style: str = "scaled",
+    width: float = 1.1,
+    heights: tuple[float, float] = (0.8, 0.8),
+) -> Axes:
+    """Draw a part of a diagram: words in a box whose left and right sides have these heights."""
+    x, y = at
+    left, right = heights
+    corners = [(-width, -left), (-width, left), (width, right), (width, -right)]
+    outline = [(x + dx / 2, y + dy / 2) for dx, dy in corners]
+    colour = STYLES[style]["color"]
+    ax.add_patch(plt.Polygon(outline, facecolor=to_rgba(colour, 0.15), edgecolor=colour))
+    ax.text(x, y, text, ha="center", va="center", linespacing=1.4)
+    return ax
+
+
+def draw_arrow(
+    start: tuple[float, float], end: tuple[float, float], ax: Axes, text: str = "", line: str = "-"
+) -> Axes:
+    """Draw an arrow of a diagram, with words such as a shape above its middle."""
+    look = {"arrowstyle": "-|>", "linestyle": line, "color": "0.25", "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", end, start, arrowprops=look)
+    middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.1
+    ax.text(*middle, text, ha="center", va="bottom", fontsize="small", color="0.25")
     return ax

@@ -76,6 +76,12 @@ def imports_of(path):
     raise AssertionError(f"{path.name} has no code")
 
 
+def answers_above(name):
+    """The folded answers to the notebook's exercises before this one, which may call theirs."""
+    names = [other for other in CASES if CASES[other][0] == CASES[name][0]]
+    return "\n".join(CASES[other][2] or "" for other in names[: names.index(name)])
+
+
 def test_every_check_has_its_exercise_and_every_exercise_its_check():
     assert CASES.keys() == checks.ALL.keys()
 
@@ -88,6 +94,7 @@ def test_a_right_answer_passes_and_a_wrong_one_is_named(name):
     exec(stub.strip().removesuffix(last_line), namespace)
     assert eval(last_line, namespace).status == "not attempted"
     if name not in QUESTIONS:
+        exec(answers_above(name), namespace)
         exec(folded or BY_HELPER[name], namespace)
         result = eval(last_line, namespace)
         assert result, result.message

@@ -73,3 +73,22 @@ def test_show_hands_alt_text_on_and_closes(monkeypatch):
     assert fig.number not in plt.get_fignums()
     with pytest.raises(ValueError, match="alt is empty"):
         plotting.show(fig, alt=" ")
+
+
+def test_a_box_is_as_high_as_asked_at_either_side_and_says_its_words(ax):
+    assert plotting.draw_box("encoder", (3, 2), ax, "dense", width=2, heights=(4, 1)) is ax
+    (box,) = ax.patches
+    left, right = box.get_xy()[:2], box.get_xy()[2:4]
+    assert np.array_equal(left, [(2, 0), (2, 4)]) and np.array_equal(right, [(4, 2.5), (4, 1.5)])
+    assert (
+        matplotlib.colors.to_hex(box.get_edgecolor()).upper() == plotting.STYLES["dense"]["color"]
+    )
+    assert [(text.get_text(), text.get_position()) for text in ax.texts] == [("encoder", (3, 2))]
+
+
+def test_an_arrow_leads_from_start_to_end_and_has_its_words_above_its_middle(ax):
+    assert plotting.draw_arrow((0, 1), (4, 1), ax, "(B, D)") is ax
+    arrow, words = ax.texts
+    assert (arrow.xy, arrow.get_position()) == ((4, 1), (0, 1))
+    assert words.get_text() == "(B, D)" and words.get_position()[0] == 2
+    assert words.get_position()[1] > 1

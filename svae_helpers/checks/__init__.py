@@ -14,6 +14,9 @@ from .nb01_many_latents import predicted_draws
 from .nb02_gradient_estimate import gradient_estimate
 from .nb02_reparameterise import reparameterise
 from .nb02_shrinkage import predicted_slopes
+from .nb03_build_a_vae import first_vae
+from .nb03_silent_code import silent_from
+from .nb03_trained_vaes import trained_vaes
 from .nb03_vae_loss import bernoulli_log_likelihood, gaussian_kl, vae_loss
 from .nb04_crossover import predicted_count, undecided_sizes
 from .nb04_sampling import sample
@@ -50,6 +53,9 @@ ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
         bernoulli_log_likelihood,
         gaussian_kl,
         vae_loss,
+        first_vae,
+        trained_vaes,
+        silent_from,
         log_prob,
         sample,
         slab_responsibility,

@@ -1,7 +1,8 @@
 """Run notebooks from top to bottom and save them in place, as `make notebooks` does.
 
-It also measures them: svae_helpers/assets/run_times.csv holds each notebook's running time, and the
-reading time that its first cell states. Notebook 00 shows that table, so it is run last.
+It also measures them: svae_helpers/assets/run_times.csv holds each notebook's running time, the
+reading time that its first cell states, and the minutes of its exercises, added up. Notebook 00
+shows that table, so it is run last.
 
 What is stored is what a reader needs and no more: outputs, but no timings, no widget state (nor
 the model ids of widgets that no longer exist) and nothing that a finished progress bar left.
@@ -93,14 +94,25 @@ def reading_minutes(path: Path) -> str:
     return stated[1]
 
 
+def exercise_minutes(path: Path) -> str:
+    """The sum of the minutes in the headings of a notebook's exercises."""
+    cells = nbformat.read(path, as_version=4).cells
+    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    stated = re.findall(r"^### Exercise .+ · (\d+) minutes$", prose, flags=re.MULTILINE)
+    return str(sum(map(int, stated)))
+
+
 def record_time(path: Path, seconds: float) -> None:
     """Write a notebook's row of the table of times, leaving the others as they are."""
     rows = {}
     if TIMES.exists():
         with TIMES.open(newline="") as file:
             rows = {row["notebook"]: row for row in csv.DictReader(file)}
-    row = {"reading_minutes": reading_minutes(path), "seconds": str(round(seconds))}
-    rows[path.stem] = {"notebook": path.stem, **row}
+    minutes = {
+        "reading_minutes": reading_minutes(path),
+        "exercise_minutes": exercise_minutes(path),
+    }
+    rows[path.stem] = {"notebook": path.stem, **minutes, "seconds": str(round(seconds))}
     with TIMES.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[path.stem]), lineterminator="\n")
         writer.writeheader()
