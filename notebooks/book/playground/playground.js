@@ -219,7 +219,8 @@
   }
 
   // ---- how the error grows as fewer latents are kept ---------------------------------------
-  const curveX = (k) => 46 + 23.2 * k;
+  const curveX = (k) => 46 + 18.4 * k;
+  const CURVE = { top: 28, bottom: 226 };
   const curve = { lines: {}, errors: {} };
   makeCurve();
 
@@ -227,10 +228,10 @@
     const svg = byId("pg-curve");
     curve.grid = element(svg, "g");
     for (let k = 0; k <= LATENTS; k += 5)
-      element(svg, "text", { x: curveX(k), y: 200, class: "pg-tick", "text-anchor": "middle" }, `${k}`);
-    element(svg, "text", { x: 278, y: 216, class: "pg-tick", "text-anchor": "middle" }, "latents kept");
-    element(svg, "text", { x: 6, y: 12, class: "pg-tick" }, "cross-entropy, nats");
-    curve.now = element(svg, "line", { y1: 20, y2: 186, class: "pg-now" });
+      element(svg, "text", { x: curveX(k), y: 241, class: "pg-tick", "text-anchor": "middle" }, `${k}`);
+    element(svg, "text", { x: 230, y: 257, class: "pg-tick", "text-anchor": "middle" }, "latents kept");
+    element(svg, "text", { x: 4, y: 13, class: "pg-tick" }, "cross-entropy, nats");
+    curve.now = element(svg, "line", { y1: CURVE.top - 6, y2: CURVE.bottom, class: "pg-now" });
     for (const side of SIDES) {
       const group = element(svg, "g", { class: `pg-${side}` });
       const line = element(group, "polyline", { class: "pg-line" });
@@ -256,15 +257,15 @@
     const all = SIDES.flatMap((side) => curve.errors[side]);
     const step = Math.max(...all) > 250 ? 100 : 50;
     const top = step * Math.ceil(Math.max(...all) / step);
-    const at = (error) => 186 - (162 * error) / top;
+    const at = (error) => CURVE.bottom - ((CURVE.bottom - CURVE.top) * error) / top;
     curve.grid.replaceChildren();
     for (let error = 0; error <= top; error += step) {
       const y = at(error);
-      element(curve.grid, "line", { x1: 40, x2: 516, y1: y, y2: y, class: error ? "pg-grid" : "pg-axis" });
+      element(curve.grid, "line", { x1: 42, x2: 418, y1: y, y2: y, class: error ? "pg-grid" : "pg-axis" });
       element(curve.grid, "text", { x: 36, y: y + 3.5, class: "pg-tick", "text-anchor": "end" }, `${error}`);
     }
     const ends = SIDES.map((side) => at(curve.errors[side][LATENTS]));
-    const apart = Math.max(0, 13 - Math.abs(ends[0] - ends[1])) / 2;
+    const apart = Math.max(0, 15 - Math.abs(ends[0] - ends[1])) / 2;
     SIDES.forEach((side, i) => {
       const { line, marks, name } = curve.lines[side];
       const points = curve.errors[side].map((error, k) => [curveX(k), at(error)]);
