@@ -133,7 +133,7 @@ def packed(content: bytes) -> str:
 
 
 def write_page(path: Path) -> None:
-    """Write the playground's numbers as a script, which a page may load from file:// too."""
+    """Write the playground's numbers as a script: a page opened as a file can load nothing else."""
     content = json.dumps(page_content(), separators=(",", ":"))
     path.write_text(f"window.playgroundContent = {content};\n", encoding="utf-8")
 

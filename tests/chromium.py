@@ -23,11 +23,16 @@ class Watch:
         page.on("console", lambda message: self._hear(message.type, message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
+        page.on("response", lambda response: self._judge(response.status, response.url))
         page.on("request", lambda request: self._see(request.url))
 
     def _hear(self, kind, text):
         if kind in ("error", "warning"):
             self.errors.append(text)
+
+    def _judge(self, status, url):
+        if status >= 400:
+            self.errors.append(f"{status}: {url}")
 
     def _see(self, url):
         if not url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:")):

@@ -35,6 +35,7 @@ myst_heading_anchors = 3
 # The API: what docstrings say, in the order of the sources.
 autosummary_generate = True
 autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False  # torch's are torch's
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 add_module_names = False
@@ -48,6 +49,7 @@ templates_path = ["_templates"]
 html_theme = "furo"
 html_title = "Sparse VAEs, one idea at a time"
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
 html_css_files = ["book.css"]
 html_show_sourcelink = False
 html_copy_source = False

@@ -4,13 +4,17 @@ import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.ext import autosummary
 from sphinx.transforms import SphinxTransform
 
 TAG = re.compile(r"\\tag\{([\d.]+)\}")
 EQUATIONS = re.compile(r"Eqs?\. \d\.\d+(?:(?:,? and |, )\d\.\d+)*")
 CODE = re.compile(r"(``.*?``|`[^`]*`)", flags=re.S)
-# A name in highlighted code that is no attribute of something else.
-NAME = re.compile(r'(?<!<span class="o">\.</span>)<span class="(?:n|nc|nf)">(\w+)</span>')
+# A name in highlighted code that is no attribute, with its first attribute if it has one.
+NAME = re.compile(
+    r'(?<!<span class="o">\.</span>)<span class="n">(\w+)</span>'
+    r'(?:<span class="o">\.</span><span class="n">(\w+)</span>)?'
+)
 
 
 def anchor(number: str) -> str:
@@ -37,7 +41,7 @@ class EquationAnchors(SphinxTransform):
 
 
 def docstring_as_rst(app, what, name, obj, options, lines: list[str]) -> None:
-    """Protect what reStructuredText would take for markup, and link the equations that are named."""
+    """Protect what reStructuredText would take for markup, and link the equations named."""
     parts = CODE.split("\n".join(lines))
     for i in range(0, len(parts), 2):  # the others are code
         parts[i] = re.sub(r"(?<!\*)\*(?!\*)|\|(?=\S)|(?<=\S)\|", r"\\\g<0>", parts[i])
@@ -86,17 +90,32 @@ def link_helpers_in_code(app: Sphinx, pagename, templatename, context, doctree) 
         return
     addresses = api_addresses(app)
 
+    own = set(re.findall(r'<span class="nf">(\w+)</span>', context["body"]))  # the page's functions
+
     def linked(found: re.Match) -> str:
-        if found[1] not in addresses:
+        code, name, attribute = found[0], found[1], found[2]
+        rest = ""
+        if f"{name}.{attribute}" not in addresses:
+            code, _, rest = code.partition("</span>")
+            code += "</span>"
+        else:
+            name = f"{name}.{attribute}"
+        if name not in addresses or name in own:
             return found[0]
-        page, place = addresses[found[1]]
+        page, place = addresses[name]
         address = f"{app.builder.get_relative_uri(pagename, page)}#{place}"
-        return f'<a class="api" href="{address}">{found[0]}</a>'
+        return f'<a class="api" href="{address}">{code}</a>{rest}'
 
     context["body"] = NAME.sub(linked, context["body"])
 
 
+def whole_summaries() -> None:
+    """A summary goes on after "Eq. 4.2"; autosummary would end it at the dot."""
+    autosummary.WELL_KNOWN_ABBREVIATIONS = (*autosummary.WELL_KNOWN_ABBREVIATIONS, "Eq.", "Eqs.")
+
+
 def setup(app: Sphinx) -> dict:
+    whole_summaries()
     app.add_transform(EquationAnchors)
     app.connect("autodoc-process-docstring", docstring_as_rst, priority=900)  # after napoleon
     app.connect("autodoc-skip-member", skip_fields)

@@ -93,9 +93,11 @@ def api() -> list[str]:
     for module, names in groups.items():
         heading = (inspect.getdoc(sys.modules[module]) or module).split("\n\n")[0]
         heading = heading.replace("\n", " ").partition("; `python")[0].rstrip(".:")
-        listed = "\n".join(sorted(names, key=str.lower))
+        listed = "\n".join(f"~{name}" for name in sorted(names, key=str.lower))
         parts.append(f"## {heading}")
-        parts.append(f"```{{eval-rst}}\n.. autosummary::\n   :toctree: api\n\n{indent(listed)}\n```")
+        parts.append(
+            f"```{{eval-rst}}\n.. autosummary::\n   :toctree: api\n\n{indent(listed)}\n```"
+        )
     return parts
 
 
