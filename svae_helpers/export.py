@@ -24,7 +24,7 @@ from .classifier import train_classifier
 from .data import load_mnist
 from .devices import seed_everything, use_one_thread
 from .evaluation import evaluate, posterior_means
-from .metrics import live_latents
+from .metrics import keep_strongest, live_latents
 from .models import VAE
 from .runs import train_setting
 from .spike_and_slab import gaussian_parameters
@@ -47,9 +47,9 @@ def train_models(path: Path, epochs: int | None = None, say: Callable[[str], Non
     for name, setting in PRETRAINED.items():
         model = train_setting(replace(setting, epochs=epochs or setting.epochs), train.images)
         before = elbo_of(model, test.images)
-        with torch.no_grad():  # a pixel that is never lit has weights that are never trained
-            model.encoder.hidden.weight[:, ~lit] = 0  # type: ignore[union-attr,index]
-        parts = quantised(model.state_dict())
+        weights = model.state_dict()
+        weights["encoder.hidden.weight"][:, ~lit] = 0  # never lit in training, so never trained
+        parts = quantised(weights)
         model.load_state_dict({key: rebuilt(parts, key) for key in model.state_dict()})
         after = elbo_of(model, test.images)
         parts["elbo"] = torch.tensor([before, after])
@@ -92,6 +92,7 @@ def page_content() -> dict:
             "prior": _prior_of(model),
             "deviations": [round(value, 6) for value in mu.std(dim=0).tolist()],
             "live": live_latents(mu).tolist(),
+            "errors": mean_errors(model, mu, test.images),
             **packed_network(parts, list(model.state_dict())),
         }
     parts = read_parts(CLASSIFIER)
@@ -108,6 +109,13 @@ def page_content() -> dict:
             "pixels": packed(pixels.numpy().tobytes()),
         },
     }
+
+
+@torch.no_grad()
+def mean_errors(model: VAE, mu: Tensor, images: Tensor) -> list[float]:
+    """Cross-entropy of reconstructions from the k strongest latents, k = 0 … D, in nats."""
+    kept = (keep_strongest(mu, k) for k in range(model.latent_dim + 1))
+    return [round(-float(model.decode(z).log_prob(images).mean()), 2) for z in kept]
 
 
 def means_only(parts: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -28,7 +28,8 @@ NOTEBOOKS = {
     path.stem: nbformat.read(path, as_version=4).cells
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 }
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path]))}
+INHERITED = os.environ.get("PYTHONPATH")  # with it goes the guard against a network
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [INHERITED, str(ROOT)]))}
 
 
 class Page(HTMLParser):

@@ -26,7 +26,7 @@ THREE += [(0.65, 0.6), (0.65, 0.8), (0.45, 0.85), (0.3, 0.75)]
 def address(tmp_path_factory):
     """The page with its weights, in a folder whose name needs care, as file://."""
     folder = tmp_path_factory.mktemp("a page") / "Übung"
-    shutil.copytree(SOURCE, folder)
+    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("weights.js"))
     export.main(["page", str(folder / "weights.js")])
     return (folder / "index.html").as_uri()
 
@@ -229,7 +229,9 @@ def test_the_curve_and_its_words_follow_k(page):
     dense, sparse = (round(shown(page, side)["error"]) for side in ("dense", "sparse"))
     words = page.locator("#pg-curve-words").inner_text()
     assert words.startswith("With 4 latents")
-    assert f"(dense {dense}, sparse {sparse} nats)" in words
+    assert f"on your digit (dense {dense}, sparse {sparse} nats)" in words
+    mean = [page.evaluate(f"playground.models.{side}.errors[4]") for side in ("dense", "sparse")]
+    assert words.endswith(f"test digits: dense {mean[0]:.0f}, sparse {mean[1]:.0f} nats.")
     ahead = "dense" if dense < sparse else "sparse"
     assert dense == sparse or f"the {ahead} model is ahead by {abs(dense - sparse)} nats" in words
 
@@ -371,7 +373,8 @@ def test_text_is_legible_in_both_schemes(browser, address, scheme):
 
 
 def test_without_its_weights_the_page_says_what_is_missing(browser, tmp_path):
-    folder = shutil.copytree(SOURCE, tmp_path / "page")
+    no_weights = shutil.ignore_patterns("weights.js")
+    folder = shutil.copytree(SOURCE, tmp_path / "page", ignore=no_weights)
     page = browser.new_page()
     page.goto((folder / "index.html").as_uri())
     page.locator(".pg-error").wait_for()

@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
     "course_links",
 ]
 exclude_patterns = ["assignments/source/**", "playground/**", "_templates/**"]

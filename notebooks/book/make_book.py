@@ -138,7 +138,7 @@ def main() -> None:
         sources = Path(scratch) / "sources"
         gather(sources)
         shutil.rmtree(folder, ignore_errors=True)
-        options = ["--quiet", "--fail-on-warning", "--keep-going", "--fresh-env"]
+        options = ["--quiet", "--fail-on-warning", "--fresh-env"]
         options += ["--doctree-dir", str(Path(scratch) / "doctrees")]
         failed = build_main([*options, str(sources), str(folder)])
     if failed:

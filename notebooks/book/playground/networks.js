@@ -34,8 +34,8 @@ const networks = (() => {
   async function load(content) {
     const models = {};
     for (const [name, packed] of Object.entries(content.models)) {
-      const { prior, deviations, live } = packed;
-      models[name] = { prior, deviations, live, layers: await unpack(packed) };
+      const { prior, deviations, live, errors } = packed;
+      models[name] = { prior, deviations, live, errors, layers: await unpack(packed) };
     }
     const pixels = await inflate(content.digits.pixels);
     const digits = content.digits.labels.map((label, i) => ({

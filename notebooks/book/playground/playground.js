@@ -234,6 +234,7 @@
     curve.now = element(svg, "line", { y1: CURVE.top - 6, y2: CURVE.bottom, class: "pg-now" });
     for (const side of SIDES) {
       const group = element(svg, "g", { class: `pg-${side}` });
+      const mean = element(group, "polyline", { class: "pg-line pg-mean" });
       const line = element(group, "polyline", { class: "pg-line" });
       const marks = Array.from({ length: LATENTS + 1 }, () =>
         side === "dense"
@@ -241,7 +242,7 @@
           : element(group, "rect", { width: 6.4, height: 6.4, class: "pg-point" }),
       );
       const name = element(group, "text", { x: curveX(LATENTS) + 8, class: "pg-name" }, TITLES[side]);
-      curve.lines[side] = { line, marks, name };
+      curve.lines[side] = { mean, line, marks, name };
     }
   }
 
@@ -254,7 +255,8 @@
         return networks.crossEntropy(networks.decode(model, z), state.pixels);
       });
     }
-    const all = SIDES.flatMap((side) => curve.errors[side]);
+    const means = Object.fromEntries(SIDES.map((side) => [side, models[state.names[side]].errors]));
+    const all = SIDES.flatMap((side) => [...curve.errors[side], ...means[side]]);
     const step = Math.max(...all) > 250 ? 100 : 50;
     const top = step * Math.ceil(Math.max(...all) / step);
     const at = (error) => CURVE.bottom - ((CURVE.bottom - CURVE.top) * error) / top;
@@ -267,9 +269,11 @@
     const ends = SIDES.map((side) => at(curve.errors[side][LATENTS]));
     const apart = Math.max(0, 15 - Math.abs(ends[0] - ends[1])) / 2;
     SIDES.forEach((side, i) => {
-      const { line, marks, name } = curve.lines[side];
-      const points = curve.errors[side].map((error, k) => [curveX(k), at(error)]);
-      line.setAttribute("points", points.map((point) => point.join(",")).join(" "));
+      const { mean, line, marks, name } = curve.lines[side];
+      const place = (errors) => errors.map((error, k) => [curveX(k), at(error)]);
+      const points = place(curve.errors[side]);
+      line.setAttribute("points", points.join(" "));
+      mean.setAttribute("points", place(means[side]).join(" "));
       marks.forEach((mark, k) => {
         const [x, y] = points[k];
         if (side === "dense") mark.setAttribute("cx", x), mark.setAttribute("cy", y);
@@ -290,7 +294,10 @@
     const verdict = gap < 1 ? "the two are level" : `the ${better} model is ahead by ${gap} nats`;
     const numbers = `dense ${dense.toFixed(0)}, sparse ${sparse.toFixed(0)}`;
     const latents = state.keep === 1 ? "latent" : "latents";
-    byId("pg-curve-words").textContent = `With ${state.keep} ${latents} ${verdict} (${numbers} nats).`;
+    const mean = SIDES.map((side) => models[state.names[side]].errors[state.keep].toFixed(0));
+    byId("pg-curve-words").textContent =
+      `With ${state.keep} ${latents} ${verdict} on your digit (${numbers} nats). ` +
+      `On average over 1,000 test digits: dense ${mean[0]}, sparse ${mean[1]} nats.`;
   }
 
   // ---- draws from the priors ---------------------------------------------------------------
