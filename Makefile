@@ -8,12 +8,13 @@ PY := $(VENV)/bin/python
 # The notebooks' kernel `python3` is .venv's, also where a user has installed another of that name.
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: help lab test bench notebooks figures release grade clean
+.PHONY: help lab test book bench notebooks figures release grade clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab        open the course in JupyterLab   (make lab ARGS=\"--no-browser --port=8899\")"
 	@echo "make test       run every test and notebook     (make test ARGS=\"-k quadrature\")"
+	@echo "make book       build the course as a web site in build/book, from its saved outputs"
 	@echo "make bench      measure speed, as ratios         (make bench ARGS=\"fit data\")"
 	@echo "make notebooks  run the notebooks and save their outputs in place"
 	@echo "make figures    copy the README's figures out of the notebooks"
@@ -36,6 +37,9 @@ test: $(VENV)/.grading
 	@echo "Running the tests and every notebook in $(WORKERS) workers (some minutes) ..."
 	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/tests/no_network" \
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+book: $(VENV)/.book
+	@OMP_NUM_THREADS=1 $(PY) notebooks/book/make_book.py $(ARGS)
 
 bench: $(VENV)/.testing
 	@OMP_NUM_THREADS=1 $(PY) tests/benchmarks/run.py $(ARGS)
@@ -78,13 +82,18 @@ $(VENV)/.installed: pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check $$again --editable '.[lab]' && \
 	rm -f $(VENV)/.incomplete && touch $@
 
-# What tests, and what only grading and its tests need; a student's `make lab` installs neither.
+# What tests need, grading and the web book with theirs; a student's `make lab` installs none of it.
 $(VENV)/.testing: $(VENV)/.installed
 	@echo "Installing what the tests need ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
 	@touch $@
 
 $(VENV)/.grading: $(VENV)/.testing
-	@echo "Installing nbgrader for the graded assignment ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[lab,test,grading]'
+	@echo "Installing nbgrader for the graded assignment, and Sphinx for the web book ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[lab,test,grading,book]'
+	@touch $@ $(VENV)/.book
+
+$(VENV)/.book: $(VENV)/.installed
+	@echo "Installing Sphinx for the web book ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[lab,book]'
 	@touch $@

@@ -39,6 +39,7 @@ from .metrics import (
 from .models import VAE, gaussian_posterior
 from .objectives import ElboTerms, elbo_terms, elbo_terms_at, importance_weighted_bound
 from .spike_and_slab import SpikeAndSlab
+from .trained_models import pretrained
 from .training import default_optimiser, fit
 
 __version__ = "0.2.0"
@@ -84,6 +85,7 @@ __all__ = [
     "load_checkpoint",
     "load_mnist",
     "posterior_means",
+    "pretrained",
     "prior_slab_count",
     "save_checkpoint",
     "seed_everything",

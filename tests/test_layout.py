@@ -49,6 +49,8 @@ ARROWS = {
     "measures": {"classifier", "evaluation", "metrics", "settings", "surgery"},
     "runs": {"measures", "training"},
     "sweep": {"runs", "tables"},
+    "trained_models": {"models", "settings"},
+    "export": {"runs", "trained_models"},
     "plotting": set(),
     "widgets": set(),
 }
