@@ -116,7 +116,8 @@ def _too_wide_or_narrow(seen: Findings) -> bool:
 
 def _not_normal(seen: Findings) -> bool:
     """Whether the noise has the wrong shape beyond doubt, and depends on neither μ nor σ."""
-    if "shape" not in seen.failed or seen.faults or seen.repeats or "tails" not in seen.looks:
+    shared = seen.failed & {"latents", "images", "halves"}
+    if "shape" not in seen.failed or shared or seen.faults or "tails" not in seen.looks:
         return False
     w, mean = seen.looks["width"].mean(0).sinh(), seen.looks["mean"].mean(0).sinh()
     even = max(float((w - w.mean()).abs().max()), float((mean - mean.mean()).abs().max())) < 0.2

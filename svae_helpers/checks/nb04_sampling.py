@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from .mathematics import ROOT3
 from .random_exercise import Caller, Findings, random_exercise
-from .statistics import correlation, independence_p, ks_p, mean_p
+from .statistics import correlation, independence_p, ks_p, mean_p, upper_normal_p
 
 SETTINGS = ((0.8, 0.05), (0.55, 0.02), (0.6, 0.6), (0.92, 0.01))
 CALLS, ROWS, LATENTS = 48, 50, 8
@@ -36,9 +36,13 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
         if k < 3:  # at spike_prob .92 the skewness of z² asks for more draws than these
             seen.test(f"variance {k}", mean_p(z.square().flatten() - variance), text)
         # Both are uniform where z is right; the second one knows the component, not the sign.
-        copies = 1 - z.flatten(1).unique().numel() / z.numel()
-        if copies > 0.02 and (z == 0).double().mean() < 0.02:
-            seen.fault("copies", "Many draws are exact copies of others; each is to be its own.")
+        if len(z[0].unique(dim=0)) < ROWS:
+            seen.fault("copies", "Some rows are copies of others; each draw is to be its own.")
+        rare = float(2 - 2 * _cdf(torch.tensor(2.5).double(), p, v))  # a draw beyond ±2.5
+        expected = rare * z.numel()
+        lack = (expected - float((z.abs() > 2.5).sum())) / math.sqrt(expected * (1 - rare))
+        text = f"{at} too few draws lie beyond ±2.5: the tails are cut"
+        seen.test(f"tails {k}", upper_normal_p(lack), text)
         signed.append((u - 0.5) * math.sqrt(12))
         sizes.append((2 * _cdf(z.abs(), p, v) - 1.5) * math.sqrt(12))
     for kind, parts in (("draw", signed), ("size", sizes)):
