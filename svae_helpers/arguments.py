@@ -108,6 +108,11 @@ def codes(name: str, value: Any, least: int = 2) -> Tensor:
             f"{name} must be posterior means (N, D) of at least {least} images, in floating point: "
             f"got {described(value)}"
         )
+    return without_nan(name, value)
+
+
+def without_nan(name: str, value: Tensor) -> Tensor:
+    """Posterior means of a model that has not diverged."""
     if Distribution._validate_args and value.isnan().any():
         raise ValueError(f"{name} holds NaN: the model that gave these means has diverged")
     return value
@@ -118,7 +123,11 @@ def distribution(name: str, value: Any, kind: type | None = None, needs: tuple[s
     if kind is not None and not isinstance(value, kind):
         whose = "torch " if kind.__module__.startswith("torch") else ""
         raise TypeError(f"{name} must be a {whose}{kind.__name__}, got {described(value)}")
-    return having(name, value, "a distribution", needs)
+    having(name, value, "a distribution", needs)
+    if "rsample" in needs and not getattr(value, "has_rsample", True):
+        lacks = f"{described(value)} has no rsample"
+        raise TypeError(f"{name} must have draws that carry gradients, but {lacks}")
+    return value
 
 
 def having(name: str, value: Any, wanted: str, needs: tuple[str, ...]) -> Any:
@@ -147,11 +156,11 @@ def one_of(name: str, value: Any, choices: tuple[str | None, ...], advice: str =
     return value
 
 
-def file_path(name: str, value: Any) -> Path:
-    """A path that can be a file's."""
+def path_of(name: str, value: Any, a_file: bool = True) -> Path:
+    """A path; unless told otherwise, one that can be a file's."""
     if not isinstance(value, str | Path):
         raise TypeError(f"{name} must be a str or a Path, got {described(value)}")
-    if not Path(value).name or Path(value).is_dir():
+    if a_file and (not Path(value).name or Path(value).is_dir()):
         raise ValueError(f"{name} must name a file, got the folder {str(value)!r}")
     return Path(value)
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .arguments import described, tensor, unit_interval, whole_number
+from .arguments import described, path_of, tensor, unit_interval, whole_number
 from .devices import get_device
 from .mnist_files import read_embedded, read_published
 
@@ -84,7 +84,7 @@ def load_mnist(
             )
         arrays = read_embedded()
     else:
-        root = Path(DEFAULT_ROOT if root is None else root).expanduser()
+        root = _home_expanded(path_of("root", DEFAULT_ROOT if root is None else root, a_file=False))
         arrays = read_published(DATASETS[source], root, download)
 
     device = None if device is None else get_device(device)
@@ -99,6 +99,15 @@ def load_mnist(
         parts.append(Digits(pixels.to(device), digits.to(device)))
     train, test = parts
     return train, test
+
+
+def _home_expanded(root: Path) -> Path:
+    try:
+        return root.expanduser()
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        raise ValueError(
+            f"this machine knows no home folder for {root}: name a folder by root=..."
+        ) from None
 
 
 def binarise_images(images: Tensor, generator: torch.Generator | None = None) -> Tensor:

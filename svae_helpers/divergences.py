@@ -5,7 +5,14 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Distribution, Normal, kl_divergence, register_kl
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Normal,
+    kl_divergence,
+    register_kl,
+)
 
 from .arguments import distribution, tensor, whole_number
 from .gated import GatedNormal
@@ -41,10 +48,12 @@ def kl_monte_carlo(q: Distribution, p: Distribution, num_samples: int = 10) -> T
         (B, D), in nats. Sum over the last axis for a whole latent vector.
 
     Raises:
-        ValueError: if num_samples is below 1.
+        ValueError: if num_samples is below 1, or q has a point mass that p lacks or p alone is
+            discrete, whose KL no samples show to be infinite.
     """
     distribution("q", q, needs=("rsample", "log_prob"))
     distribution("p", p, needs=("log_prob",))
+    _refuse_infinite(q, p)
     z = q.rsample((whole_number("num_samples", num_samples, 1),))  # (K, B, D)
     return (q.log_prob(z) - p.log_prob(z)).mean(dim=0)
 
@@ -180,6 +189,14 @@ def _kl_gated_marginals(q: GatedNormal, p: Distribution) -> Tensor:
     log_aggregate = torch.logsumexp(log_open - log_opens + open_q.log_prob(z[:, None]), dim=1)
     log_ratio = log_aggregate - Normal(p.loc, p.scale, validate_args=False).log_prob(z)
     return kl_gated(mean_gate, p) + (log_open.exp() * log_ratio).mean(dim=0)
+
+
+def _refuse_infinite(q: Distribution, p: Distribution) -> None:
+    """Densities and point masses are no ratio of each other, though their numbers are."""
+    if isinstance(q, GatedNormal) and isinstance(p, Normal | SpikeAndSlab):
+        raise ValueError(f"KL(q ‖ p) is infinite: q is exactly 0 now and then, and {p} never is")
+    if isinstance(q, Normal) and isinstance(p, Bernoulli | Categorical):
+        raise ValueError(f"KL(q ‖ p) is infinite: q is continuous, and {p} is discrete")
 
 
 def _kl_centred(q: Normal, variance: Tensor) -> Tensor:

@@ -62,6 +62,8 @@ def evaluate(
     """
     having("model", model, "a VAE", ("encode", "decode", "prior", "device"))
     images = images_of(images)
+    if not len(images):
+        raise ValueError("images must be at least one, got none")
     num_samples = whole_number("num_samples", num_samples, 0)
     one_of("binarise", binarise, ("none", "dynamic"))
     size = max(1, min(LARGEST_BATCH, NUMBERS_AT_ONCE // (max(1, num_samples) * images[0].numel())))

@@ -43,6 +43,7 @@ class BernoulliImage(Independent):
     """
 
     def log_prob(self, value: Tensor) -> Tensor:
+        tensor("the images", value)
         return bernoulli_log_likelihood(*torch.broadcast_tensors(self.base_dist.logits, value))
 
 
@@ -112,6 +113,7 @@ class ContinuousBernoulli(Distribution):
         """Log-density in nats."""
         if self._validate_args:
             self._validate_sample(value)
+        tensor("value", value)
         cross_entropy = value * F.logsigmoid(self.logits) + (1 - value) * F.logsigmoid(-self.logits)
         return cross_entropy + self.log_normaliser()
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from .arguments import codes, distribution, tensor, whole_number
+from .arguments import codes, distribution, tensor, whole_number, without_nan
 from .quadrature import crossover_constants, expectation_within, spike_reach
 from .spike_and_slab import SpikeAndSlab, gaussian_parameters
 
@@ -25,7 +25,7 @@ def slab_count(mu: Tensor, prior: SpikeAndSlab) -> Tensor:
         (B,), whole numbers.
     """
     crossover = distribution("prior", prior, SpikeAndSlab).crossover
-    return (tensor("mu", mu).abs() > crossover.to(mu.device)).sum(dim=-1)
+    return (without_nan("mu", tensor("mu", mu)).abs() > crossover.to(mu.device)).sum(dim=-1)
 
 
 def expected_slab_count(q: Normal, prior: SpikeAndSlab) -> Tensor:
@@ -63,8 +63,11 @@ def prior_slab_count(prior: SpikeAndSlab, latent_dim: int) -> float:
 
     It is less than (1 − spike_prob) · D, since a slab latent often lands near 0.
     """
-    spike_prob, spike_var, slab_var = (float(value) for value in gaussian_parameters(prior))
     latent_dim = whole_number("latent_dim", latent_dim, 1)
+    if distribution("prior", prior, SpikeAndSlab).batch_shape.numel() != 1:
+        shape = tuple(prior.batch_shape)
+        raise ValueError(f"prior must be that of one latent, got one of batch_shape {shape}")
+    spike_prob, spike_var, slab_var = (float(value) for value in gaussian_parameters(prior))
     crossover = float(prior.crossover)
     beyond = [math.erfc(crossover / math.sqrt(2 * variance)) for variance in (spike_var, slab_var)]
     return latent_dim * (spike_prob * beyond[0] + (1 - spike_prob) * beyond[1])

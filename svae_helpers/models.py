@@ -163,7 +163,10 @@ class VAE(nn.Module):
 
     def _register_prior(self) -> None:
         """Check the prior, and register its parameters for training."""
-        prior = self._given_prior()
+        try:
+            prior = self._given_prior()
+        except TypeError as error:
+            raise TypeError(f"a prior module must give p(z) when called: {error}") from error
         distribution("prior", prior, needs=("log_prob", "sample", "batch_shape", "event_shape"))
         batch, event = tuple(prior.batch_shape), tuple(prior.event_shape)
         each, joint = (self.latent_dim,), ((), (self.latent_dim,))
@@ -191,10 +194,13 @@ def _network(name: str, network: nn.Module) -> nn.Module:
 
 
 def _count_heads(posterior: Callable[..., Distribution]) -> int:
-    parameters = inspect.signature(posterior).parameters.values()
+    try:
+        parameters = inspect.signature(posterior).parameters.values()
+    except ValueError:  # some built-in functions have none
+        parameters = ()
     heads = sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters)
     if heads < 1:
-        raise ValueError("posterior must take at least one head: give its arguments no default")
+        raise ValueError("posterior must take at least one head, by an argument without a default")
     return heads
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
 from . import divergences  # noqa: F401  registers the quadrature with kl_divergence
-from .arguments import function, tensor, whole_number
+from .arguments import function, having, tensor, whole_number
 from .models import VAE
 
 KL = Callable[[Distribution, Distribution], Tensor]
@@ -51,6 +51,7 @@ def elbo_terms(model: VAE, x: Tensor, kl: KL = kl_divergence) -> ElboTerms:
             torch's `kl_divergence` picks the closed form or the quadrature; `kl_monte_carlo`
             takes any prior. Where q or p is joint, both are handed over with event shape (D,).
     """
+    having("model", model, "a VAE", ("encode", "decode"))
     q = model.encode(x)
     return elbo_terms_at(model, x, q, q.rsample(), kl)
 
@@ -59,6 +60,8 @@ def elbo_terms_at(
     model: VAE, x: Tensor, q: Distribution, z: Tensor, kl: KL = kl_divergence
 ) -> ElboTerms:
     """The same at a draw z (B, D) of q = q(z|x) that you keep, for a loss term of your own."""
+    if len(tensor("z", z)) != len(tensor("x", x)):
+        raise ValueError(f"z must be one draw an image: got {len(z)} for {len(x)} images")
     divergence = function("kl", kl)(*_alike(q, model.prior))
     if tensor("what kl returns", divergence).dim() > 1:
         divergence = divergence.sum(dim=-1)
@@ -86,6 +89,7 @@ def importance_weighted_bound(model: VAE, x: Tensor, num_samples: int) -> Tensor
     Raises:
         ValueError: if num_samples is below 1.
     """
+    having("model", model, "a VAE", ("encode", "decode"))
     num_samples = whole_number("num_samples", num_samples, 1)
     q = model.encode(x)
     z = q.sample((num_samples,)) if not torch.is_grad_enabled() else q.rsample((num_samples,))

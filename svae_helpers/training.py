@@ -150,6 +150,8 @@ def fit(
 
 def default_optimiser(model: VAE, learning_rate: float = 5e-3) -> Optimizer:
     """Adam as `fit` uses it: one fused kernel a step where torch offers it for the device."""
+    having("model", model, "a model", ("parameters",))
+    learning_rate = real_number("learning_rate", learning_rate, positive=True)
     try:
         return Adam(model.parameters(), lr=learning_rate, fused=True)
     except RuntimeError:

@@ -52,8 +52,8 @@ ARROWS = {
     "measures": {"classifier", "evaluation", "metrics", "settings", "surgery"},
     "runs": {"measures", "training"},
     "sweep": {"runs", "tables"},
-    "plotting": set(),
-    "widgets": set(),
+    "plotting": {"arguments"},
+    "widgets": {"arguments"},
 }
 MOST_LINES = 250  # a file, "read in one sitting"
 
