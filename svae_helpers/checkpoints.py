@@ -1,17 +1,21 @@
 """Saving a trained model with its history, and loading it into a model built alike."""
 
-import os
+import io
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import UnionType
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from .arguments import described, path_of
 from .history import History
 from .models import VAE
+from .whole_files import write_whole
 
 CHECKPOINT_FORMAT = "svae_helpers checkpoint 1"
 
@@ -21,17 +25,22 @@ def save_checkpoint(path: str | Path, model: VAE, history: History | None = None
 
     The file appears under its name only when it is complete. With its history, a training can be
     taken up again: `fit(..., resume=load_checkpoint(path, model))`.
+
+    Raises:
+        OSError: if it cannot be written; an earlier file of that name is then as it was.
     """
-    path = Path(path)
+    path = path_of("path", path)
+    _require(model, VAE, "model")
+    _require(history, History | None, "history")
     content = {
         "format": CHECKPOINT_FORMAT,
         "model": _describe(model),
         "weights": model.state_dict(),
         "history": asdict(history or History()),
     }
-    partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def load_checkpoint(path: str | Path, model: VAE) -> History:
@@ -42,7 +51,8 @@ def load_checkpoint(path: str | Path, model: VAE) -> History:
         ValueError: if it is no checkpoint, is damaged, or holds another model. The model is
             then left as it was.
     """
-    path = Path(path)
+    path = path_of("path", path)
+    _require(model, VAE, "model")
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
@@ -54,6 +64,9 @@ def load_checkpoint(path: str | Path, model: VAE) -> History:
     if not known or content["format"] != CHECKPOINT_FORMAT:
         raise ValueError(f"{path.name} is no checkpoint of this course")
     saved, wanted = content["model"], _describe(model)
+    history = _history_in(content)
+    if history is None:
+        raise ValueError(f"{path.name} is damaged: its parts are not those of a checkpoint")
     differences = [
         f"{name}: {saved.get(name)!r} in the file, {wanted[name]!r} in the model"
         for name in wanted
@@ -65,7 +78,24 @@ def load_checkpoint(path: str | Path, model: VAE) -> History:
     if broken:
         raise ValueError(f"{path.name} holds NaN or infinite weights in {', '.join(broken)}")
     model.load_state_dict(content["weights"])
-    return History(**content["history"])
+    return history
+
+
+def _history_in(content: dict[str, Any]) -> History | None:
+    """The history of a checkpoint; None where a part of it is not of the kind that was saved."""
+    try:
+        history = History(**content["history"])
+    except TypeError:
+        return None
+    tables = (content["model"], content["weights"], history.train, history.test)
+    sound = all(isinstance(table, dict) for table in tables)
+    return history if sound and all(map(torch.is_tensor, content["weights"].values())) else None
+
+
+def _require(value: object, kind: type | UnionType, name: str) -> None:
+    if not isinstance(value, kind):
+        wanted = "a VAE" if kind is VAE else "a History"
+        raise TypeError(f"{name} must be {wanted}, got {described(value)}")
 
 
 def _describe(model: VAE) -> dict[str, str]:

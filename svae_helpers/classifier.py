@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .arguments import described
 from .data import Digits, load_mnist
 from .devices import seed_everything
 
@@ -17,7 +18,10 @@ def train_classifier(train: Digits | None = None) -> nn.Module:
     Args:
         train: images and labels; the 4,000 embedded digits if None, which makes 15 epochs.
     """
-    images, labels = load_mnist()[0] if train is None else train
+    train = load_mnist()[0] if train is None else train
+    if not isinstance(train, tuple) or len(train) != 2:
+        raise TypeError(f"train must be a pair (images, labels), got {described(train)}")
+    images, labels = train
     epochs = max(1, round(LOOKS / len(images)))
     seed_everything(0)
     first, second = nn.Conv2d(1, 16, 5, stride=2), nn.Conv2d(16, 32, 3, stride=2)

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .arguments import described, path_of, tensor, unit_interval, whole_number
+from .devices import get_device
 from .mnist_files import read_embedded, read_published
 
 DATASETS = {"full": "MNIST", "fashion": "FashionMNIST"}
@@ -82,11 +84,12 @@ def load_mnist(
             )
         arrays = read_embedded()
     else:
-        root = Path(DEFAULT_ROOT if root is None else root).expanduser()
+        root = _home_expanded(path_of("root", DEFAULT_ROOT if root is None else root, a_file=False))
         arrays = read_published(DATASETS[source], root, download)
 
+    device = None if device is None else get_device(device)
     # Divided and drawn on the CPU, so that every device gets the same bits.
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole_number("seed", seed))
     parts = []
     for images, labels in arrays:
         pixels = torch.from_numpy(images.astype(np.float32)).div_(255)  # (N, 784)
@@ -96,6 +99,15 @@ def load_mnist(
         parts.append(Digits(pixels.to(device), digits.to(device)))
     train, test = parts
     return train, test
+
+
+def _home_expanded(root: Path) -> Path:
+    try:
+        return root.expanduser()
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        raise ValueError(
+            f"this machine knows no home folder for {root}: name a folder by root=..."
+        ) from None
 
 
 def binarise_images(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -109,8 +121,12 @@ def binarise_images(images: Tensor, generator: torch.Generator | None = None) ->
         Zeros and ones in the shape, dtype and device of images.
 
     Raises:
-        ValueError: if images are not floating-point.
+        TypeError: if images are no tensor, or generator no torch.Generator.
+        ValueError: if images are not floating-point, or leave [0, 1].
     """
-    if not images.is_floating_point():
+    if not tensor("images", images).is_floating_point():
         raise ValueError(f"images must be floating-point in [0, 1], got {images.dtype}")
+    unit_interval("images", images, "to be binarised")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator, got {described(generator)}")
     return torch.bernoulli(images, generator=generator)

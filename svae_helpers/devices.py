@@ -5,6 +5,8 @@ import random
 
 import torch
 
+from .arguments import whole_number
+
 
 def get_device(device: str | torch.device | None = None) -> torch.device:
     """Choose where to compute: the argument, else SVAE_DEVICE, else CUDA, then MPS, then the CPU.
@@ -21,7 +23,7 @@ def get_device(device: str | torch.device | None = None) -> torch.device:
     try:
         chosen = torch.device(wanted)
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
             f"{origin} is {str(wanted)!r}, which this machine's PyTorch cannot use "
             f"({str(error).splitlines()[0]}): try 'cpu', 'cuda' or 'mps'"
@@ -45,5 +47,6 @@ def use_one_thread() -> int:
 
 def seed_everything(seed: int) -> None:
     """Seed torch on every device (the course uses no other generator) and Python's `random`."""
+    seed = whole_number("seed", seed)
     random.seed(seed)
     torch.manual_seed(seed)

@@ -5,8 +5,16 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Distribution, Normal, kl_divergence, register_kl
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Normal,
+    kl_divergence,
+    register_kl,
+)
 
+from .arguments import distribution, tensor, whole_number
 from .gated import GatedNormal
 from .quadrature import crossover_constants, expectation_within, spike_reach
 from .spike_and_slab import SpikeAndSlab, gaussian_parameters, given_variance
@@ -21,7 +29,7 @@ def kl_normal_standard(q: Normal) -> Tensor:
     Returns:
         (B, D), in nats.
     """
-    variance = q.scale.square()
+    variance = distribution("q", q, Normal).scale.square()
     return 0.5 * (q.loc.square() + variance - 1 - torch.log(variance))
 
 
@@ -40,11 +48,13 @@ def kl_monte_carlo(q: Distribution, p: Distribution, num_samples: int = 10) -> T
         (B, D), in nats. Sum over the last axis for a whole latent vector.
 
     Raises:
-        ValueError: if num_samples is below 1.
+        ValueError: if num_samples is below 1, or q has a point mass that p lacks or p alone is
+            discrete, whose KL no samples show to be infinite.
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    z = q.rsample((num_samples,))  # (K, B, D)
+    distribution("q", q, needs=("rsample", "log_prob"))
+    distribution("p", p, needs=("log_prob",))
+    _refuse_infinite(q, p)
+    z = q.rsample((whole_number("num_samples", num_samples, 1),))  # (K, B, D)
     return (q.log_prob(z) - p.log_prob(z)).mean(dim=0)
 
 
@@ -92,7 +102,8 @@ def kl_bounds(q: Normal, p: SpikeAndSlab) -> tuple[Tensor, Tensor]:
     Raises:
         NotImplementedError: for components that are not Gaussian.
     """
-    for component in (p.spike, p.slab):
+    distribution("q", q, Normal)
+    for component in (distribution("p", p, SpikeAndSlab).spike, p.slab):
         if not isinstance(component, Normal):
             raise NotImplementedError(f"kl_bounds needs Gaussian components, got {component}")
     spike_prob = torch.as_tensor(p.spike_prob, dtype=q.loc.dtype, device=q.loc.device)
@@ -121,6 +132,8 @@ def kl_gated(q: GatedNormal, p: GatedNormal) -> Tensor:
     Returns:
         (B, D), in nats.
     """
+    for name, gated in (("q", q), ("p", p)):
+        distribution(name, gated, GatedNormal)
     on, off = torch.sigmoid(q.gate_logits), torch.sigmoid(-q.gate_logits)
     gates = on * (F.logsigmoid(q.gate_logits) - F.logsigmoid(p.gate_logits)) + off * (
         F.logsigmoid(-q.gate_logits) - F.logsigmoid(-p.gate_logits)
@@ -147,13 +160,17 @@ def kl_marginals(q: Distribution, p: Distribution, z: Tensor | None = None) -> T
         (D,), in nats, differentiable in q's and p's parameters. Sum it for the loss of Eq. 9.1.
 
     Raises:
-        ValueError: if q is joint, or of another shape than (B, D).
+        ValueError: if q is joint, or of another shape than (B, D), or z is.
     """
+    distribution("q", q, needs=("rsample", "log_prob", "event_shape", "batch_shape"))
+    distribution("p", p, needs=("log_prob",))
     if q.event_shape or len(q.batch_shape) != 2:
         raise ValueError(f"q must be of single latents, batch shape (B, D), got {q}")
     if isinstance(q, GatedNormal):
         return _kl_gated_marginals(q, p)
-    z = q.rsample() if z is None else z
+    z = q.rsample() if z is None else tensor("z", z)
+    if z.shape != q.batch_shape:
+        raise ValueError(f"z must be a draw of q, {tuple(q.batch_shape)}, got {tuple(z.shape)}")
     log_each = q.log_prob(z[:, None])  # (draw, posterior, D)
     log_aggregate = torch.logsumexp(log_each, dim=1) - math.log(len(z))  # (B, D)
     return (log_aggregate - p.log_prob(z)).mean(dim=0)
@@ -172,6 +189,14 @@ def _kl_gated_marginals(q: GatedNormal, p: Distribution) -> Tensor:
     log_aggregate = torch.logsumexp(log_open - log_opens + open_q.log_prob(z[:, None]), dim=1)
     log_ratio = log_aggregate - Normal(p.loc, p.scale, validate_args=False).log_prob(z)
     return kl_gated(mean_gate, p) + (log_open.exp() * log_ratio).mean(dim=0)
+
+
+def _refuse_infinite(q: Distribution, p: Distribution) -> None:
+    """Densities and point masses are no ratio of each other, though their numbers are."""
+    if isinstance(q, GatedNormal) and isinstance(p, Normal | SpikeAndSlab):
+        raise ValueError(f"KL(q ‖ p) is infinite: q is exactly 0 now and then, and {p} never is")
+    if isinstance(q, Normal) and isinstance(p, Bernoulli | Categorical):
+        raise ValueError(f"KL(q ‖ p) is infinite: q is continuous, and {p} is discrete")
 
 
 def _kl_centred(q: Normal, variance: Tensor) -> Tensor:

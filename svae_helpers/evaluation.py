@@ -2,8 +2,6 @@
 
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -11,8 +9,10 @@ from IPython import get_ipython
 from torch import Tensor
 from tqdm import tqdm
 
+from .arguments import having, one_of, whole_number
 from .data import Digits, binarise_images
 from .divergences import kl_monte_carlo
+from .images import evaluating, images_of, refuse_pixels_outside
 from .models import VAE
 from .objectives import KL, elbo_terms, importance_weighted_bound
 
@@ -55,11 +55,22 @@ def evaluate(
         binarise: "dynamic" draws each pixel once, afresh in every call.
         num_samples: K of the importance-weighted bound; 0 leaves the bound out.
         progress: whether to show a bar.
+
+    Raises:
+        ValueError: for images that do not fit the model or its likelihood, or another binarise.
+        TypeError: for images that are no tensor.
     """
+    having("model", model, "a VAE", ("encode", "decode", "prior", "device"))
     images = images_of(images)
+    if not len(images):
+        raise ValueError("images must be at least one, got none")
+    num_samples = whole_number("num_samples", num_samples, 0)
+    one_of("binarise", binarise, ("none", "dynamic"))
     size = max(1, min(LARGEST_BATCH, NUMBERS_AT_ONCE // (max(1, num_samples) * images[0].numel())))
     parts: list[list[Tensor]] = [[], [], []]
     with evaluating(model), progress_bar(len(images), progress) as bar:
+        if isinstance(model, VAE):
+            refuse_pixels_outside(images, model)
         for x in images.split(size):
             x = x.to(model.device)
             if binarise == "dynamic":
@@ -81,38 +92,10 @@ def posterior_means(model: VAE, images: Tensor | Digits) -> Tensor:
     Raises:
         NotImplementedError: if the model's posterior has no mean.
     """
+    having("model", model, "a VAE", ("encode", "device"))
     batches = images_of(images).split(LARGEST_BATCH)
     with evaluating(model):
         return torch.cat([model.encode(x.to(model.device)).mean for x in batches])
-
-
-def images_of(images: Tensor | Digits, name: str = "images") -> Tensor:
-    """The images of a tensor, or of a pair (images, labels) such as `load_mnist` returns.
-
-    Raises:
-        TypeError: if they are neither.
-    """
-    if isinstance(images, tuple | list) and len(images) == 2:
-        images = images[0]
-    if not isinstance(images, Tensor):
-        raise TypeError(
-            f"{name} must be a tensor (N, ...) or a pair (images, labels), "
-            f"got {type(images).__name__}"
-        )
-    return images
-
-
-@contextmanager
-def evaluating(model: VAE) -> Iterator[None]:
-    """Switch dropout off and batch statistics to what was learnt, and back at the end."""
-    switched = getattr(model, "training", False)  # a stand-in for a model may have no such mode
-    if switched:
-        model.eval()
-    try:
-        yield
-    finally:
-        if switched:
-            model.train()
 
 
 def progress_bar(total: int, wanted: bool) -> tqdm:

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 from torch.distributions.utils import broadcast_all
 
+from .arguments import parameter, real_number
+
 # sigmoid(-100) = 4e-44: a gate that is off to working precision, without log 0
 MAX_GATE_LOGIT = 100.0
 
@@ -32,7 +34,11 @@ class GatedNormal(Distribution):
         ValueError: unless exactly one of gate_logits and gate_prob is given; at bad temperatures.
     """
 
-    arg_constraints = {"scale": constraints.positive, "loc": constraints.real}
+    arg_constraints = {
+        "gate_logits": constraints.real,
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
     support = constraints.real
     has_rsample = True
 
@@ -49,17 +55,15 @@ class GatedNormal(Distribution):
     ):
         if (gate_logits is None) == (gate_prob is None):
             raise ValueError("give exactly one of gate_logits and gate_prob")
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
         if gate_logits is None:
-            probability = torch.as_tensor(gate_prob)
+            probability = torch.as_tensor(parameter("gate_prob", gate_prob))
             validate = self._validate_args if validate_args is None else validate_args
             if validate and not ((probability >= 0) & (probability <= 1)).all():
                 raise ValueError(f"gate_prob must lie in [0, 1], got {gate_prob}")
             gate_logits = torch.logit(probability)
         gate_logits, self.loc, self.scale = broadcast_all(gate_logits, loc, scale)
         self.gate_logits = gate_logits.clamp(-MAX_GATE_LOGIT, MAX_GATE_LOGIT)
-        self.temperature, self.hard = temperature, hard
+        self.temperature, self.hard = real_number("temperature", temperature, positive=True), hard
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     def expand(self, batch_shape: Sequence[int], _instance=None) -> Self:
@@ -112,6 +116,8 @@ class GatedNormal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density in nats: log(1 − γ) at exactly 0, log γ + log N(z; loc, scale²) elsewhere."""
+        if self._validate_args:
+            self._validate_sample(value)
         open_gate = F.logsigmoid(self.gate_logits) + Normal(
             self.loc, self.scale, validate_args=False
         ).log_prob(value)

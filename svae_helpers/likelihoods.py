@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, constraints
+from torch.distributions.utils import broadcast_all
+
+from .arguments import real_number, tensor
 
 SERIES_BELOW = 0.05  # |logit| under which a Taylor series replaces a ratio of two small numbers
 
@@ -29,6 +32,7 @@ def bernoulli_likelihood(logits: Tensor) -> Independent:
     Args:
         logits: (..., P), any real; the probability of white is sigmoid(logits).
     """
+    tensor("logits", logits)
     return BernoulliImage(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
 
 
@@ -39,6 +43,7 @@ class BernoulliImage(Independent):
     """
 
     def log_prob(self, value: Tensor) -> Tensor:
+        tensor("the images", value)
         return bernoulli_log_likelihood(*torch.broadcast_tensors(self.base_dist.logits, value))
 
 
@@ -52,6 +57,7 @@ def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
     Returns:
         (B,), summed over pixels.
     """
+    x = tensor("x", x).to(logits.dtype)
     return -F.binary_cross_entropy_with_logits(input=logits, target=x, reduction="none").sum(dim=-1)
 
 
@@ -62,7 +68,8 @@ def gaussian_likelihood(mean: Tensor, scale: float = 1.0) -> Independent:
         mean: (..., P), any real.
         scale: standard deviation of a pixel; `functools.partial` sets another for a `VAE`.
     """
-    return _per_image(Normal(mean, torch.full_like(mean, scale), validate_args=False))
+    scales = torch.full_like(tensor("mean", mean), real_number("scale", scale, positive=True))
+    return _per_image(Normal(mean, scales, validate_args=False))
 
 
 def continuous_bernoulli_likelihood(logits: Tensor) -> Independent:
@@ -71,7 +78,7 @@ def continuous_bernoulli_likelihood(logits: Tensor) -> Independent:
     Args:
         logits: (..., P), any real.
     """
-    return _per_image(ContinuousBernoulli(logits, validate_args=False))
+    return _per_image(ContinuousBernoulli(tensor("logits", logits), validate_args=False))
 
 
 class ContinuousBernoulli(Distribution):
@@ -88,8 +95,8 @@ class ContinuousBernoulli(Distribution):
     has_rsample = True
 
     def __init__(self, logits: Tensor, validate_args: bool | None = None):
-        self.logits = logits
-        super().__init__(logits.shape, validate_args=validate_args)
+        (self.logits,) = broadcast_all(logits)
+        super().__init__(self.logits.shape, validate_args=validate_args)
 
     def expand(self, batch_shape: Sequence[int], _instance=None) -> Self:
         return ContinuousBernoulli(self.logits.expand(batch_shape), validate_args=False)
@@ -106,6 +113,7 @@ class ContinuousBernoulli(Distribution):
         """Log-density in nats."""
         if self._validate_args:
             self._validate_sample(value)
+        tensor("value", value)
         cross_entropy = value * F.logsigmoid(self.logits) + (1 - value) * F.logsigmoid(-self.logits)
         return cross_entropy + self.log_normaliser()
 

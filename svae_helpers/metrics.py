@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
+from .arguments import codes, distribution, tensor, whole_number, without_nan
 from .quadrature import crossover_constants, expectation_within, spike_reach
 from .spike_and_slab import SpikeAndSlab, gaussian_parameters
 
@@ -23,7 +24,8 @@ def slab_count(mu: Tensor, prior: SpikeAndSlab) -> Tensor:
     Returns:
         (B,), whole numbers.
     """
-    return (mu.abs() > prior.crossover.to(mu)).sum(dim=-1)
+    crossover = distribution("prior", prior, SpikeAndSlab).crossover
+    return (without_nan("mu", tensor("mu", mu)).abs() > crossover.to(mu.device)).sum(dim=-1)
 
 
 def expected_slab_count(q: Normal, prior: SpikeAndSlab) -> Tensor:
@@ -48,7 +50,8 @@ def expected_slab_responsibility(q: Normal, prior: SpikeAndSlab, num_nodes: int 
     Returns:
         (B, D), between 0 and 1.
     """
-    c, d = crossover_constants(*gaussian_parameters(prior, like=q.loc))
+    like = distribution("q", q, Normal).loc
+    c, d = crossover_constants(*gaussian_parameters(prior, like=like))
     from_spike = expectation_within(
         q, lambda z: torch.sigmoid(c - d * z.square()), spike_reach(c, d), num_nodes
     )
@@ -60,6 +63,10 @@ def prior_slab_count(prior: SpikeAndSlab, latent_dim: int) -> float:
 
     It is less than (1 − spike_prob) · D, since a slab latent often lands near 0.
     """
+    latent_dim = whole_number("latent_dim", latent_dim, 1)
+    if distribution("prior", prior, SpikeAndSlab).batch_shape.numel() != 1:
+        shape = tuple(prior.batch_shape)
+        raise ValueError(f"prior must be that of one latent, got one of batch_shape {shape}")
     spike_prob, spike_var, slab_var = (float(value) for value in gaussian_parameters(prior))
     crossover = float(prior.crossover)
     beyond = [math.erfc(crossover / math.sqrt(2 * variance)) for variance in (spike_var, slab_var)]
@@ -75,7 +82,7 @@ def live_latents(mu: Tensor) -> Tensor:
     Returns:
         (D,), boolean.
     """
-    return mu.var(dim=0) > ACTIVE_VARIANCE
+    return codes("mu", mu).var(dim=0) > ACTIVE_VARIANCE
 
 
 def active_units(mu: Tensor) -> Tensor:
@@ -108,6 +115,9 @@ def keep_strongest(mu: Tensor, k: int, strength: Tensor | None = None) -> Tensor
         (N, D).
     """
     strength = standardised_codes(mu).abs() if strength is None else strength
+    if whole_number("k", k, 0) > mu.shape[-1] or strength.shape != mu.shape:
+        shapes = f"mu {tuple(mu.shape)} and strength {tuple(strength.shape)}"
+        raise ValueError(f"k must be at most D, and strength of mu's shape: got {k}, {shapes}")
     kept = strength.topk(k, dim=-1).indices
     return torch.zeros_like(mu).scatter(-1, kept, mu.gather(-1, kept))
 
@@ -139,8 +149,7 @@ def hoyer_gaussian_reference(num_latents: int) -> float:
 
     A normal vector's direction is independent of its length, so E[‖y‖₁/‖y‖₂] = E‖y‖₁ / E‖y‖₂.
     """
-    if num_latents < 2:
-        raise ValueError(f"num_latents must be at least 2, got {num_latents}")
+    num_latents = whole_number("num_latents", num_latents, 2)
     mean_l1 = num_latents * math.sqrt(2 / math.pi)
     mean_l2 = math.sqrt(2) * math.exp(
         math.lgamma((num_latents + 1) / 2) - math.lgamma(num_latents / 2)
@@ -152,4 +161,6 @@ def hoyer_prior_reference(
     prior: Distribution, num_latents: int, num_samples: int = 20_000
 ) -> float:
     """Hoyer's sparsity of codes drawn from the prior itself (torch's global generator)."""
-    return float(hoyer_sparsity(prior.sample((num_samples, num_latents))))
+    sizes = {"num_samples": num_samples, "num_latents": num_latents}
+    shape = tuple(whole_number(name, size, 2) for name, size in sizes.items())
+    return float(hoyer_sparsity(distribution("prior", prior, needs=("sample",)).sample(shape)))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from .arguments import distribution, function, rows, tensor, whole_number
 from .likelihoods import bernoulli_likelihood
 
 
@@ -22,6 +23,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, data_dim) to `heads` tensors of shape (B, latent_dim)."""
+        x = rows("images", x, self.hidden.weight)
         return self.output(torch.relu(self.hidden(x))).chunk(self.heads, dim=-1)
 
 
@@ -35,6 +37,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, latent_dim) to (N, data_dim)."""
+        z = rows("latents", z, self.hidden.weight)
         return self.output(torch.relu(self.hidden(z)))
 
 
@@ -83,18 +86,17 @@ class VAE(nn.Module):
         data_dim: int = 784,
     ):
         super().__init__()
-        sizes = {"latent_dim": latent_dim, "hidden_dim": hidden_dim, "data_dim": data_dim}
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
-        self.latent_dim, self.hidden_dim, self.data_dim = latent_dim, hidden_dim, data_dim
-        self.posterior, self.likelihood = posterior, likelihood
+        self.latent_dim = latent_dim = whole_number("latent_dim", latent_dim, 1)
+        self.hidden_dim = hidden_dim = whole_number("hidden_dim", hidden_dim, 1)
+        self.data_dim = data_dim = whole_number("data_dim", data_dim, 1)
+        self.posterior = function("posterior", posterior)
+        self.likelihood = function("likelihood", likelihood)
         self.heads = _count_heads(posterior)
         if encoder is None:
             encoder = Encoder(data_dim, hidden_dim, latent_dim, self.heads)
         if decoder is None:
             decoder = Decoder(latent_dim, hidden_dim, data_dim)
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder, self.decoder = _network("encoder", encoder), _network("decoder", decoder)
         self._prior = Normal(0.0, 1.0) if prior is None else prior
         self._register_prior()
 
@@ -110,7 +112,7 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x), of batch shape (B, D) unless the posterior is joint, for images (B, ...)."""
-        heads = self.encoder(x)
+        heads = self.encoder(tensor("images", x))
         if isinstance(heads, Tensor):
             if heads.shape[1:] != (self.heads * self.latent_dim,):
                 raise ValueError(
@@ -119,14 +121,23 @@ class VAE(nn.Module):
                     f"got shape {tuple(heads.shape)}"
                 )
             heads = heads.chunk(self.heads, dim=-1)
+        if len(heads) != self.heads:
+            raise ValueError(
+                f"the posterior takes {self.heads} heads, but the encoder returned {len(heads)}"
+            )
         return self.posterior(*heads)
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z), of batch shape (...) and the images' event shape, for latents (..., D)."""
+        if tensor("latents", z).shape[-1:] != (self.latent_dim,):
+            raise ValueError(
+                f"latents must have shape (..., {self.latent_dim}), got {tuple(z.shape)}"
+            )
         output = self.decoder(z.reshape(-1, self.latent_dim))
         if z.dim() != 2:
             output = output.reshape(*z.shape[:-1], *output.shape[1:])
         p = self.likelihood(output)
+        distribution("what the likelihood returns", p, needs=("log_prob", "batch_shape"))
         unsummed = len(p.batch_shape) - (z.dim() - 1)
         return Independent(p, unsummed, validate_args=False) if unsummed > 0 else p
 
@@ -143,7 +154,7 @@ class VAE(nn.Module):
     def sample_prior(self, num_samples: int) -> Tensor:
         """Latent vectors from the prior: (num_samples, D), on the model's device."""
         prior = self.prior
-        shape = (num_samples, self.latent_dim)
+        shape = (whole_number("num_samples", num_samples, 0), self.latent_dim)
         z = prior.sample(shape[: 2 - len(prior.batch_shape) - len(prior.event_shape)])
         return z.to(next(self.parameters())).reshape(shape)
 
@@ -152,11 +163,11 @@ class VAE(nn.Module):
 
     def _register_prior(self) -> None:
         """Check the prior, and register its parameters for training."""
-        prior = self._given_prior()
-        needed = ("log_prob", "sample", "batch_shape", "event_shape")
-        missing = [name for name in needed if not hasattr(prior, name)]
-        if missing:
-            raise TypeError(f"the prior {type(prior).__name__} has no {', '.join(missing)}")
+        try:
+            prior = self._given_prior()
+        except TypeError as error:
+            raise TypeError(f"a prior module must give p(z) when called: {error}") from error
+        distribution("prior", prior, needs=("log_prob", "sample", "batch_shape", "event_shape"))
         batch, event = tuple(prior.batch_shape), tuple(prior.event_shape)
         each, joint = (self.latent_dim,), ((), (self.latent_dim,))
         if (batch, event) not in (((), ()), (each, ()), joint):
@@ -176,9 +187,21 @@ class VAE(nn.Module):
         self.prior_parameters = nn.ParameterList(learnable)
 
 
+def _network(name: str, network: nn.Module) -> nn.Module:
+    if isinstance(network, type) or not callable(network):
+        raise TypeError(f"{name} must be an nn.Module, ready built, got {network!r}")
+    return network
+
+
 def _count_heads(posterior: Callable[..., Distribution]) -> int:
-    parameters = inspect.signature(posterior).parameters.values()
-    return sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters)
+    try:
+        parameters = inspect.signature(posterior).parameters.values()
+    except ValueError:  # some built-in functions have none
+        parameters = ()
+    heads = sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters)
+    if heads < 1:
+        raise ValueError("posterior must take at least one head, by an argument without a default")
+    return heads
 
 
 def _in_use(prior: Distribution, device: torch.device) -> Distribution:

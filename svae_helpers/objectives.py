@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
 from . import divergences  # noqa: F401  registers the quadrature with kl_divergence
+from .arguments import function, having, tensor, whole_number
 from .models import VAE
 
 KL = Callable[[Distribution, Distribution], Tensor]
@@ -50,6 +51,7 @@ def elbo_terms(model: VAE, x: Tensor, kl: KL = kl_divergence) -> ElboTerms:
             torch's `kl_divergence` picks the closed form or the quadrature; `kl_monte_carlo`
             takes any prior. Where q or p is joint, both are handed over with event shape (D,).
     """
+    having("model", model, "a VAE", ("encode", "decode"))
     q = model.encode(x)
     return elbo_terms_at(model, x, q, q.rsample(), kl)
 
@@ -58,10 +60,18 @@ def elbo_terms_at(
     model: VAE, x: Tensor, q: Distribution, z: Tensor, kl: KL = kl_divergence
 ) -> ElboTerms:
     """The same at a draw z (B, D) of q = q(z|x) that you keep, for a loss term of your own."""
-    divergence = kl(*_alike(q, model.prior))
-    if divergence.dim() > 1:
+    if len(tensor("z", z)) != len(tensor("x", x)):
+        raise ValueError(f"z must be one draw an image: got {len(z)} for {len(x)} images")
+    divergence = function("kl", kl)(*_alike(q, model.prior))
+    if tensor("what kl returns", divergence).dim() > 1:
         divergence = divergence.sum(dim=-1)
-    return ElboTerms(model.decode(z).log_prob(x), divergence)
+    reconstruction = model.decode(z).log_prob(x)
+    if divergence.shape != reconstruction.shape:
+        raise ValueError(
+            "kl must return nats per latent, (B, D), or per image, (B,), without a mean: its shape "
+            f"for {tuple(reconstruction.shape)} images, summed over D, is {tuple(divergence.shape)}"
+        )
+    return ElboTerms(reconstruction, divergence)
 
 
 def importance_weighted_bound(model: VAE, x: Tensor, num_samples: int) -> Tensor:
@@ -79,8 +89,8 @@ def importance_weighted_bound(model: VAE, x: Tensor, num_samples: int) -> Tensor
     Raises:
         ValueError: if num_samples is below 1.
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+    having("model", model, "a VAE", ("encode", "decode"))
+    num_samples = whole_number("num_samples", num_samples, 1)
     q = model.encode(x)
     z = q.sample((num_samples,)) if not torch.is_grad_enabled() else q.rsample((num_samples,))
     log_joint = model.decode(z).log_prob(x) + _log_prob(model.prior, z)  # (K, B)

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from .arguments import one_of
+
 # One look for one thing in every notebook: a colour-blind-safe hue (Okabe & Ito) and a second cue.
 STYLES: dict[str, dict[str, str]] = {
     "dense": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
@@ -29,6 +31,7 @@ STYLES: dict[str, dict[str, str]] = {
 
 def line(name: str) -> dict[str, str]:
     """Return colour and line style of one of the course's `STYLES`, ready for `ax.plot`."""
+    one_of("name", name, tuple(STYLES))
     return {key: STYLES[name][key] for key in ("color", "linestyle")}
 
 
@@ -59,7 +62,7 @@ def show(fig: Figure, alt: str) -> None:
     Raises:
         ValueError: if `alt` is empty.
     """
-    if not alt.strip():
+    if not isinstance(alt, str) or not alt.strip():
         raise ValueError("alt is empty: say in a sentence what the picture shows")
     display(fig, metadata={"image/png": {"alt": alt}})
     plt.close(fig)
@@ -73,6 +76,8 @@ def plot_digits(images: Tensor, ax: Axes, columns: int = 10, title: str = "") ->
         columns: images in a row.
     """
     images = torch.as_tensor(images).detach().cpu().float()
+    if images.dim() != 2 or not len(images):
+        raise ValueError(f"images must have shape (N, H·W), got {tuple(images.shape)}")
     count, pixels = images.shape
     side = math.isqrt(pixels)
     if side * side != pixels:
@@ -95,9 +100,12 @@ def plot_codes(mu: Tensor, ax: Axes, limit: float = 3.0, title: str = "", **kwar
         mu: (B, D) posterior means; white is 0, blue negative, red positive.
         limit: |mu| at which the colour saturates.
     """
+    mu = torch.as_tensor(mu).detach().cpu()
+    if mu.dim() != 2:
+        raise ValueError(f"mu must have shape (B, D), got {tuple(mu.shape)}")
     look = {"cmap": "RdBu_r", "cbar_kws": {"label": "posterior mean μ"}, "yticklabels": False}
     look |= {"vmin": -limit, "vmax": limit, "center": 0, **kwargs}
-    sns.heatmap(torch.as_tensor(mu).detach().cpu().numpy(), ax=ax, **look)
+    sns.heatmap(mu.numpy(), ax=ax, **look)
     ax.set(xlabel="latent", ylabel="image", title=title)
     return ax
 
@@ -112,7 +120,8 @@ def plot_curves(
         styles: label to a name in `STYLES`; by default the label itself where it is such a name.
     """
     for label, values in curves.items():
-        style = STYLES[styles.get(label, label if label in STYLES else "other")]
+        name = styles.get(label, label if label in STYLES else "other")
+        style = STYLES[one_of("a style", name, tuple(STYLES))]
         epochs = range(1, len(values) + 1)
         ax.plot(epochs, values, label=label, markevery=max(1, len(values) // 8), **style)
     ax.set(xlabel="epoch", ylabel=ylabel)
@@ -147,6 +156,7 @@ def plot_counts(
         heights, _ = np.histogram(torch.as_tensor(values).cpu().numpy(), bins=edges)
         ax.stairs(heights / heights.sum(), edges, label=name, fill=False, linewidth=2, **line(name))
     for name, value in references.items():
+        one_of("a reference's name", name, tuple(STYLES))
         label = f"{name} prior: {value:.1f}"
         ax.axvline(value, color=STYLES[name]["color"], linestyle=":", label=label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from .arguments import distribution, whole_number
+
 TAIL_STD = 7.0  # q holds 3e-12 of its mass beyond this many standard deviations
 TAIL_NATS = 20.0  # the spike's share of the log-density is below e^-20 beyond this many nats
 
@@ -52,11 +54,10 @@ def expectation_within(
     Raises:
         ValueError: if num_nodes is below 1.
     """
-    if num_nodes < 1:
-        raise ValueError(f"num_nodes must be at least 1, got {num_nodes}")
+    distribution("q", q, Normal)
     nodes, weights = (
         torch.tensor(values, dtype=q.loc.dtype, device=q.loc.device).reshape(-1, *[1] * q.loc.dim())
-        for values in gauss_legendre(num_nodes)
+        for values in gauss_legendre(whole_number("num_nodes", num_nodes, 1))
     )
     mu, sigma, reach = q.loc.detach(), q.scale.detach(), reach.detach()
     low = torch.maximum(mu - TAIL_STD * sigma, -reach)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 
 from torch.distributions import Distribution, Normal
 
+from .arguments import one_of, real_number, whole_number
 from .gated import GatedNormal
 from .spike_and_slab import SpikeAndSlab
 
@@ -66,9 +67,15 @@ class Setting:
 
     def __post_init__(self):
         for name, values in ALLOWED.items():
-            if getattr(self, name) not in values:
-                raise ValueError(f"{name} must be one of {values}, got {getattr(self, name)!r}")
-        if not 0 < self.spike_prob < 1:
+            one_of(name, getattr(self, name), values)
+        least = {"latent_dim": 1, "batch_size": 1, "epochs": 1, "kl_samples": 0, "kl_warmup": 0}
+        for name in (*least, "seed"):
+            whole_number(name, getattr(self, name), least.get(name))
+        for name in ("beta", "marginal_weight"):
+            real_number(name, getattr(self, name), 0)
+        for name in ("spike_var", "learning_rate"):
+            real_number(name, getattr(self, name), positive=True)
+        if not 0 < real_number("spike_prob", self.spike_prob) < 1:
             raise ValueError(f"spike_prob must lie in (0, 1), got {self.spike_prob}")
         if (self.prior == "gated") != (self.posterior != "gaussian"):
             raise ValueError(f"a {self.prior} prior does not go with posterior {self.posterior!r}")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 
+from .arguments import distribution, parameter, tensor
 from .quadrature import crossover_constants
 
 
@@ -24,7 +25,7 @@ class CentredNormal(Normal):
     arg_constraints = {"variance": constraints.positive}
 
     def __init__(self, variance: float | Tensor, validate_args: bool | None = None):
-        self._variance = variance
+        self._variance = parameter("variance", variance)
         Distribution.__init__(self, torch.as_tensor(variance).shape, validate_args=validate_args)
 
     def expand(self, batch_shape: Sequence[int], _instance=None) -> Self:
@@ -80,17 +81,14 @@ class SpikeAndSlab(Distribution):
         validate_args: bool | None = None,
     ):
         for name, component in (("spike", spike), ("slab", slab)):
-            if not isinstance(component, Distribution):
-                raise TypeError(
-                    f"{name} must be a torch Distribution, got {type(component).__name__}"
-                )
-            if component.event_shape:
+            if distribution(name, component, Distribution).event_shape:
                 raise ValueError(
                     f"{name} must be univariate, got event_shape {tuple(component.event_shape)}: "
                     "each latent chooses between spike and slab by itself"
                 )
-        self.spike, self.slab, self.spike_prob = spike, slab, spike_prob
-        probability = torch.as_tensor(spike_prob)
+        self.spike, self.slab = spike, slab
+        self.spike_prob = parameter("spike_prob", spike_prob)
+        probability = torch.as_tensor(self.spike_prob)
         validate = self._validate_args if validate_args is None else validate_args
         if validate and not ((probability >= 0) & (probability <= 1)).all():
             raise ValueError(
@@ -113,13 +111,16 @@ class SpikeAndSlab(Distribution):
         """Spike N(0, spike_var) and slab N(0, slab_var); both are variances.
 
         Raises:
-            ValueError: if a variance is not positive or the spike is wider than the slab.
+            ValueError: if a variance is not positive and finite, or the spike the wider one.
         """
         validate = cls._validate_args if validate_args is None else validate_args
         if validate:
             for name, variance in (("spike_var", spike_var), ("slab_var", slab_var)):
-                if not (torch.as_tensor(variance) > 0).all():
+                given = torch.as_tensor(parameter(name, variance))
+                if not (given > 0).all():
                     raise ValueError(f"{name} must be positive, got {variance}")
+                if not (given < torch.inf).all():
+                    raise ValueError(f"{name} must be finite, got {variance}")
         spike = CentredNormal(spike_var, validate_args=validate_args)
         slab = CentredNormal(slab_var, validate_args=validate_args)
         return cls(spike, slab, spike_prob, validate_args=validate_args)
@@ -135,6 +136,7 @@ class SpikeAndSlab(Distribution):
 
     def _log_joint(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return log(π · spike(z)) and log((1 − π) · slab(z)), each of z's broadcast shape."""
+        z = z if z.is_floating_point() else z.to(torch.get_default_dtype())
         spike_prob = _like(z, self.spike_prob).expand(self.batch_shape)
         log_spike = _safe_log(spike_prob) + self.spike.log_prob(z)
         log_slab = _safe_log(1 - spike_prob) + self.slab.log_prob(z)
@@ -148,7 +150,7 @@ class SpikeAndSlab(Distribution):
 
     def slab_responsibility(self, z: Tensor) -> Tensor:
         """P(slab | z), the posterior probability that the latent is on (Eq. 4.8)."""
-        log_spike, log_slab = self._log_joint(z)
+        log_spike, log_slab = self._log_joint(tensor("z", z))
         return torch.sigmoid(log_slab - log_spike)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
@@ -204,6 +206,7 @@ def gaussian_parameters(
     Raises:
         NotImplementedError: for other components, or a mean that is not zero.
     """
+    distribution("the prior", prior, SpikeAndSlab)
     variances = []
     for component in (prior.spike, prior.slab):
         centred = isinstance(component, CentredNormal) or (

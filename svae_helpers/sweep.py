@@ -14,10 +14,12 @@ from pathlib import Path
 import joblib
 import pandas as pd
 
+from .arguments import path_of, whole_number
 from .measures import MEASURES
 from .runs import attempt
 from .settings import ALLOWED, KEY, Setting, as_text, full_grid
 from .tables import add_row, read_rows
+from .whole_files import require_writable
 
 COLUMNS = [*KEY, *MEASURES]
 
@@ -42,19 +44,28 @@ def sweep(
 
     Raises:
         ValueError: if the file holds something else than rows of this sweep.
+        OSError: if a row cannot be written; it is said then, so that it can be kept by hand.
         Exception: the first error of a run, once all other runs have ended and are in the file.
     """
-    path = Path(path)
+    path = path_of("path", path)
+    if jobs != -1:
+        whole_number("jobs", jobs, 1)
     done = set(read_rows(path, COLUMNS, ALLOWED)[KEY].itertuples(index=False, name=None))
     todo = [s for s in dict.fromkeys(settings) if tuple(as_text(s).values()) not in done]
     say(f"{len(settings) - len(todo)} of {len(settings)} runs are in {path.name}")
+    if todo:
+        require_writable(path)  # better now than after the first training
     start, failures = time.perf_counter(), []
     for number, (setting, row) in enumerate(_results(todo, jobs, root), 1):
         if isinstance(row, Exception):
             failures.append(row)
             say(f"[{number}/{len(todo)}] {_described(setting)}: {type(row).__name__}: {row}")
             continue
-        add_row(path, row, COLUMNS, ALLOWED)
+        try:
+            add_row(path, row, COLUMNS, ALLOWED, KEY)
+        except OSError:
+            say(f"not written: {','.join(row[name] for name in COLUMNS)}")
+            raise
         left = (time.perf_counter() - start) / number * (len(todo) - number)
         result = (
             f"diverged in epoch {row['diverged']}" if row["diverged"] else f"ELBO {row['elbo']}"
@@ -75,7 +86,8 @@ def read_sweep(path: str | Path | None = None) -> pd.DataFrame:
         FileNotFoundError: if there is no such file.
         ValueError: if it holds something else than rows of this sweep.
     """
-    path = Path(str(files("svae_helpers.assets") / "sweep.csv") if path is None else path)
+    own = str(files("svae_helpers.assets") / "sweep.csv")
+    path = path_of("path", own if path is None else path)
     if not path.is_file():
         raise FileNotFoundError(f"no sweep at {path}: python -m svae_helpers.sweep makes one")
     rows = read_rows(path, COLUMNS, ALLOWED)

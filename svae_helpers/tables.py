@@ -1,12 +1,12 @@
 """A CSV file that grows by a row at a time and never loses one."""
 
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+
+from .whole_files import locked, write_whole
 
 Words = Mapping[str, Sequence[str]]  # the columns that hold words, and the words they may hold
 
@@ -34,18 +34,22 @@ def read_rows(path: Path, columns: Sequence[str], words: Words) -> pd.DataFrame:
     return rows
 
 
-def add_row(path: Path, row: Mapping[str, str], columns: Sequence[str], words: Words) -> None:
-    """Add a row: the whole table is written to a file beside it, which then takes its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pd.concat([read_rows(path, columns, words), pd.DataFrame([row], columns=list(columns))])
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}-", encoding="utf-8", newline="", delete=False
-    ) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)  # a temporary file is its owner's alone
-    os.replace(file.name, path)
+def add_row(
+    path: Path, row: Mapping[str, str], columns: Sequence[str], words: Words, key: Sequence[str]
+) -> None:
+    """Add a row whose key the table lacks: the whole table, written anew, takes its place.
+
+    Several processes may add to one file; each row then comes in, and each key once.
+
+    Raises:
+        OSError: if it cannot be written; the table is then as it was.
+    """
+    with locked(path.parent):
+        rows = read_rows(path, columns, words)
+        if (rows[list(key)] == pd.Series({name: row[name] for name in key})).all(axis=1).any():
+            return
+        table = pd.concat([rows, pd.DataFrame([row], columns=list(columns))])
+        write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
 def _is_sound(value: str | float, words: Sequence[str] | None) -> bool:

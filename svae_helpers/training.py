@@ -10,12 +10,21 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from tqdm import tqdm
 
-from .data import Digits, binarise_images
+from .arguments import (
+    described,
+    function,
+    having,
+    one_of,
+    real_number,
+    whole_number,
+)
+from .data import Digits
 from .devices import get_device, seed_everything
 from .divergences import kl_monte_carlo
-from .evaluation import LARGEST_BATCH, evaluate, evaluating, images_of, progress_bar
+from .evaluation import LARGEST_BATCH, evaluate, progress_bar
 from .history import History, make_record, mean_of
-from .models import VAE, Encoder
+from .images import ready_images
+from .models import VAE
 from .objectives import KL, ElboTerms, elbo_terms_at
 
 EPOCH_SEED = 1_000_003  # a prime: seeds of the epochs of one training are far apart
@@ -70,24 +79,31 @@ def fit(
 
     Raises:
         ValueError: for images that do not fit the model, or numbers out of range.
-        TypeError: for images that are no tensor, or a posterior that cannot be trained.
+        TypeError: for arguments of another kind, or a posterior that cannot be trained.
         FloatingPointError: if a term becomes NaN or infinite; names it, the epoch and the step,
             and carries the history so far as its attribute `history`.
     """
-    _check_settings(epochs, batch_size, learning_rate, schedule, kl_warmup, binarise)
+    if not isinstance(model, VAE):
+        raise TypeError(f"model must be a VAE, got {described(model)}")
+    epochs = whole_number("epochs", epochs, 0)
+    batch_size = whole_number("batch_size", batch_size, 1)
+    kl_warmup, seed = whole_number("kl_warmup", kl_warmup, 0), whole_number("seed", seed)
+    learning_rate = real_number("learning_rate", learning_rate, positive=True)
+    beta = real_number("beta", beta, 0)
+    one_of("schedule", schedule, (None, "one-cycle"))
+    one_of("binarise", binarise, ("none", "dynamic"), ": 'static' belongs to load_mnist")
+    for name, given in (("kl", kl), ("penalty", penalty), ("on_epoch", on_epoch)):
+        function(name, given, optional=name != "kl")
     drawn = binarise == "dynamic"
     model.to(get_device(device))
-    images = _ready(images, model, "images", drawn)
+    images = ready_images(images, model, "images", drawn)
     if test_images is not None:
-        test_images = _ready(test_images, model, "test_images", drawn)
+        test_images = ready_images(test_images, model, "test_images", drawn)
     history = History() if resume is None else resume
+    if not isinstance(history, History):
+        raise TypeError(f"resume must be a History, got {described(resume)}: fit returns one")
+    optimiser = _optimiser_for(model, history, optimiser, learning_rate)
     history.interrupted = False
-    if optimiser is None:
-        optimiser = default_optimiser(model, learning_rate)
-        if history.optimiser:
-            optimiser.load_state_dict(history.optimiser)
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate
     first, last = history.epochs + 1, history.epochs + epochs
     steps = -(-len(images) // batch_size)
     scheduler = None
@@ -100,7 +116,7 @@ def fit(
         z = q.rsample()
         terms = elbo_terms_at(model, x, q, z, kl)
         loss = terms.beta_loss(beta * min(1.0, progress / kl_warmup) if kl_warmup else beta)
-        return (loss + penalty(q, z, model.prior) if penalty else loss), terms, q
+        return (loss + _scalar(penalty(q, z, model.prior)) if penalty else loss), terms, q
 
     with progress_bar(epochs * steps, progress) as bar:
         try:
@@ -120,8 +136,8 @@ def fit(
                     on_epoch(epoch, model, history)
         except KeyboardInterrupt:
             history.interrupted = True
-        except FloatingPointError as error:
-            error.history = history
+        except Exception as error:  # a term that is not finite, or what on_epoch ran into
+            error.history = history  # type: ignore[attr-defined]
             raise
         finally:
             model.eval()
@@ -134,6 +150,8 @@ def fit(
 
 def default_optimiser(model: VAE, learning_rate: float = 5e-3) -> Optimizer:
     """Adam as `fit` uses it: one fused kernel a step where torch offers it for the device."""
+    having("model", model, "a model", ("parameters",))
+    learning_rate = real_number("learning_rate", learning_rate, positive=True)
     try:
         return Adam(model.parameters(), lr=learning_rate, fused=True)
     except RuntimeError:
@@ -154,7 +172,7 @@ def _epoch(
     batches = torch.randperm(len(images), device=images.device).split(batch_size)
     reconstructions, kls, means = [], [], []
     for step, chosen in enumerate(batches, 1):
-        x = binarise_images(images[chosen]) if drawn else images[chosen]
+        x = torch.bernoulli(images[chosen]) if drawn else images[chosen]
         loss, terms, q = loss_of(x, epoch - 1 + step / len(batches))
         if not math.isfinite(loss.item()):
             raise FloatingPointError(_not_finite(terms, epoch, step, len(batches)))
@@ -185,55 +203,43 @@ def _not_finite(terms: ElboTerms, epoch: int, step: int, steps: int) -> str:
     )
 
 
-def _check_settings(
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    schedule: str | None,
-    kl_warmup: int,
-    binarise: str,
-) -> None:
-    for name, value, least in (
-        ("epochs", epochs, 0),
-        ("batch_size", batch_size, 1),
-        ("kl_warmup", kl_warmup, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
-    if schedule not in (None, "one-cycle"):
-        raise ValueError(f"schedule must be None or 'one-cycle', got {schedule!r}")
-    if binarise not in ("none", "dynamic"):
-        raise ValueError(
-            f"binarise must be 'none' or 'dynamic' here, got {binarise!r} "
-            "('static' belongs to load_mnist)"
-        )
-
-
-@torch.no_grad()
-def _ready(images: Tensor | Digits, model: VAE, name: str, drawn: bool) -> Tensor:
-    """The images on the model's device, once it is sure that the model can be trained on them."""
-    images = images_of(images, name)
-    if not images.is_floating_point():
-        raise ValueError(f"{name} must be floating point, got {images.dtype}: divide by 255")
-    if drawn and not ((images >= 0) & (images <= 1)).all():
-        raise ValueError(f"{name} must lie in [0, 1] to be binarised")
-    flat = isinstance(model.encoder, Encoder)
-    if not len(images) or images.dim() < 2 or (flat and images.shape[1:] != (model.data_dim,)):
-        wanted = f"(N, {model.data_dim})" if flat else "(N, ...)"
-        raise ValueError(f"{name} must have shape {wanted}, got {tuple(images.shape)}")
-    images = images.to(model.device)
-    with evaluating(model):
-        q = model.encode(images[:1])
-        if not getattr(q, "has_rsample", hasattr(q, "rsample")):
-            raise TypeError(
-                f"the posterior {type(q).__name__} has no rsample: the ELBO's gradient needs draws "
-                "that carry gradients to the encoder (Eq. 2.3)"
+def _optimiser_for(
+    model: VAE, history: History, optimiser: Optimizer | None, learning_rate: float
+) -> Optimizer:
+    """The one given, or Adam in the state in which the history left it."""
+    if optimiser is not None:
+        own = {id(parameter) for parameter in model.parameters()}
+        groups = having("optimiser", optimiser, "a torch optimiser", ("param_groups",)).param_groups
+        if not any(id(p) in own for group in groups for p in group["params"]):
+            raise ValueError(
+                "optimiser holds none of this model's parameters: build it from model.parameters()"
             )
-        shape = tuple(model.decode(q.rsample()).event_shape)
-    if shape != tuple(images.shape[1:]):
-        raise ValueError(
-            f"the decoder gives images of shape {shape}, but {name} are {tuple(images.shape[1:])}"
-        )
-    return images
+        return optimiser
+    optimiser = default_optimiser(model, learning_rate)
+    if history.optimiser:
+        _refuse_state_of_another_model(history.optimiser["state"], list(model.parameters()))
+        optimiser.load_state_dict(history.optimiser)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate
+    return optimiser
+
+
+def _refuse_state_of_another_model(state: dict[int, dict], parameters: list[Tensor]) -> None:
+    """torch compares no shapes here, and a fused step with wrong ones ends the process."""
+    shapes = {i: tuple(p.shape) for i, p in enumerate(parameters)}
+    for i, moments in state.items():
+        for value in moments.values():
+            if isinstance(value, Tensor) and value.dim() and tuple(value.shape) != shapes.get(i):
+                raise ValueError(
+                    f"resume is the history of another model: its optimiser knows weights of shape "
+                    f"{tuple(value.shape)} where this model has {shapes.get(i)}"
+                )
+
+
+def _scalar(penalty: Tensor | float) -> Tensor | float:
+    if isinstance(penalty, Tensor) and not penalty.dim():
+        return penalty
+    try:
+        return real_number("what penalty returns", penalty)
+    except TypeError as error:
+        raise TypeError(f"{error}: a scalar in nats, such as a sum or a mean") from None

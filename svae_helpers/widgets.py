@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 from IPython.display import Image, display
 from matplotlib.figure import Figure
 
+from .arguments import described, function
+
 STILL_NOTE = "The sliders for this picture appear when the cell runs in JupyterLab."
 
 
@@ -21,10 +23,16 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: ipywidgets.Widget
         alt: what the first picture shows, in a sentence.
         controls: a widget for each argument of `draw`; its `value` is passed on.
     """
+    function("draw", draw)
+    for name, control in controls.items():
+        if not isinstance(control, ipywidgets.Widget):
+            raise TypeError(f"{name} must be a widget, such as a slider, got {described(control)}")
     metadata = {"image/png": {"alt": alt}}
 
     def picture() -> Image:
         figure = draw(**{name: control.value for name, control in controls.items()})
+        if not isinstance(figure, Figure):
+            raise TypeError(f"draw must return its figure, got {described(figure)}")
         plt.close(figure)  # else the inline backend draws it a second time
         file = io.BytesIO()
         figure.savefig(file, format="png")

@@ -77,8 +77,11 @@ def test_everything_stays_on_the_device(pretend_cuda):
 
 
 def test_one_stray_cpu_tensor_is_seen(pretend_cuda):
+    model, stray = sh.VAE(3, **SMALL), torch.rand(4, 16, device="cpu")
     with pytest.raises(RuntimeError, match="device"):
-        sh.elbo_terms(sh.VAE(3, **SMALL), torch.rand(4, 16, device="cpu"), sh.kl_monte_carlo)
+        model.decode(torch.zeros(4, 3)).log_prob(stray)
+    with pytest.raises(ValueError, match=r"images are on cpu, but the model on cuda"):
+        sh.elbo_terms(model, stray, sh.kl_monte_carlo)
 
 
 PRIORS = {

@@ -150,7 +150,7 @@ def test_an_interrupt_loses_no_finished_run(tmp_path, fake_run, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from svae_helpers import runs, sweep as room, tables
+from svae_helpers import runs, sweep as room, whole_files
 from svae_helpers.measures import MEASURES
 
 def run(setting):
@@ -168,7 +168,7 @@ room.sweep(settings, sys.argv[1], lambda line: None)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-@pytest.mark.parametrize("dies_at", ["runs.run", "tables.os.replace", "tables.os.fsync"])
+@pytest.mark.parametrize("dies_at", ["runs.run", "whole_files.os.replace", "whole_files.os.fsync"])
 def test_a_killed_sweep_loses_no_finished_run(tmp_path, fake_run, dies_at):
     path, whole = tmp_path / "sweep.csv", tmp_path / "whole.csv"
     sweep(SETTINGS, whole, silent)
