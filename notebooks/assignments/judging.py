@@ -7,10 +7,12 @@ parts of each graded cell, as (points, what, function of the `Student` that retu
 
 import contextlib
 import inspect
+import json
 import os
 import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -61,6 +63,9 @@ class Judgement:
     parts: dict[str, list[Part]] = field(default_factory=dict)
 
 
+JUDGED: dict[tuple[str, str], Judgement] = {}  # by assignment and student, for nbgrader to take
+
+
 class _Judge(Line):
     """The judge's end of the line: torch's generator is the same on both."""
 
@@ -74,14 +79,37 @@ class _Judge(Line):
             np.random.rand()  # so that a check sees it, as if it had happened here
 
 
+_nursery: tuple[subprocess.Popen, socket.socket] | None = None
+
+
+def _fork(message: bytes, descriptor: int) -> int:
+    """Have a process forked that serves on a descriptor; the first call starts the nursery."""
+    global _nursery
+    if _nursery is None or _nursery[0].poll() is not None:
+        mine, theirs = socket.socketpair()
+        environment = os.environ | {
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "CUDA_VISIBLE_DEVICES": "",
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, str(FOLDER / "submission.py"), str(theirs.fileno())]
+        silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], **silent)
+        theirs.close()
+        _nursery = process, mine
+    socket.send_fds(_nursery[1], [message], [descriptor])
+    return int(_nursery[1].recv(64))
+
+
 class Student:
     """A submission at work. `student["name"]` is what it has under a name, functions to call."""
 
-    def __init__(self, folder: Path, limits: Limits, course: Path):
+    def __init__(self, folder: Path, course: Path, limits: Limits):
         self.folder, self.limits, self.course = folder, limits, course
         self.cells: list[str] = []  # that have run, and run again where the process has to restart
         self.kept: dict[Any, Any] = {}  # for tests, such as a trained model that several look at
         self.ready_made = False
+        self.failed: dict[str, BaseException] = {}
         self._process, self._line, self._began = None, None, time.monotonic()
 
     def __enter__(self) -> "Student":
@@ -103,45 +131,35 @@ class Student:
         """End the process and all that it has started."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+                os.killpg(self._process, signal.SIGKILL)
             self._line.connection.close()
         self._process = None
 
     def _start(self) -> None:
         mine, theirs = Pipe()
-        end, folder = str(theirs.fileno()), str(self.course)
-        command = [sys.executable, str(FOLDER / "submission.py"), end, str(self.limits.memory)]
-        environment = os.environ | {
-            "IPYTHONDIR": str(self.scratch / ".ipython"),
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-            "CUDA_VISIBLE_DEVICES": "",
-            "OMP_NUM_THREADS": "1",
-        }
-        self._process = subprocess.Popen(
-            [*command, folder],
-            cwd=self.scratch,
-            env=environment,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        about = [str(self.scratch), self.limits.memory, str(self.course)]
+        self._process = _fork(json.dumps(about).encode(), theirs.fileno())
         theirs.close()
         self._line = _Judge(mine)
-        for source in self.cells.copy():
+        for source in self.cells:
             self._ask("cell", source)
 
     def _ask(self, name: str, *arguments: Any, **named: Any) -> Any:
-        """Call a function of the submission's process; end the process where it fails to answer."""
+        """Call a function of the submission's process; end the process where it fails to answer.
+
+        A function that has ended it, or did not come to its end, is not called a second time.
+        """
+        if name in self.failed:
+            raise self.failed[name]
         if self._process is None:
             self._start()
         self._line.seconds = self.seconds
         try:
             return self._line.call(name, *arguments, **named)
-        except (Gone, guard.TimeIsUp):
+        except (Gone, guard.TimeIsUp) as error:
             self.stop()
+            if name != "cell":
+                self.failed[name] = error
             raise
         except Exception as error:
             self.ready_made |= type(error).__name__ == "ReadyMade"
@@ -149,14 +167,12 @@ class Student:
 
     def run(self, source: str) -> list[NotebookNode]:
         """Run a cell, interrupt it past the limit, and return its outputs."""
-        timer = None
         try:
             if self._process is None:
                 self._start()
-            limit, process = self.seconds, self._process
+            limit = self.seconds
             self._line.seconds = limit + GRACE
-            timer = _Interrupt(process.pid, limit)
-            with timer:
+            with _Interrupt(self._process, limit) as timer:
                 seen = self._line.call("cell", source)
             self.cells.append(source)
         except (Gone, guard.TimeIsUp) as error:
@@ -258,12 +274,12 @@ def _as_outputs(seen: dict, late: bool) -> Iterator[NotebookNode]:
         yield _error_output(*seen["error"])
 
 
-def judge(notebook: Path, tests: Path, limits: Limits, course: Path) -> Judgement:
+def judge(notebook: Path, tests: Path, course: Path, limits: Limits) -> Judgement:
     """Run a submission's cells in their order, and the tests of a graded cell where it stands."""
     guard.SECONDS = limits.timeout
     cells = nbformat.read(notebook, as_version=4).cells
     graded, found = runpy.run_path(str(tests))["TESTS"], Judgement()
-    with Student(notebook.parent, limits, course) as student:
+    with Student(notebook.parent, course, limits) as student:
         for number, cell in enumerate(cells):
             name = cell.metadata.get("nbgrader", {}).get("grade_id")
             if name in graded and cell.metadata.nbgrader.get("grade"):

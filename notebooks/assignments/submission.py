@@ -1,16 +1,18 @@
-"""The process in which a submission's code runs: its cells, then its functions when they are asked.
+"""The process of a submission: it runs the cells, and calls their functions when it is asked.
 
-judging.py starts it and asks. Nothing that decides about points is in here, so a submission that
-replaces what it finds in this process changes its own answers, and nothing else.
+judging.py has it started and asks. Nothing that decides about points is in here, so a submission
+that replaces what it finds in this process changes its own answers, and nothing else.
 """
 
 import contextlib
 import importlib
 import inspect
+import json
 import os
 import random
 import resource
 import signal
+import socket
 import sys
 import textwrap
 import traceback
@@ -156,21 +158,49 @@ def close_doors(folder: Path) -> None:
     sys.addaudithook(hook)
 
 
-def main(descriptor: int, gigabytes: float, folder: str) -> None:
+def main(descriptor: int, scratch: str, gigabytes: float, folder: str) -> None:
     """Serve the judge until it hangs up."""
+    os.setsid()
+    os.chdir(scratch)
+    os.environ["IPYTHONDIR"] = os.path.join(scratch, ".ipython")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nowhere, stream)
+    for kind in (signal.SIGCHLD, signal.SIGINT):
+        signal.signal(
+            kind, signal.SIG_DFL if kind == signal.SIGCHLD else signal.default_int_handler
+        )
     resource.setrlimit(resource.RLIMIT_DATA, (int(gigabytes * 2**30),) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILES, FILES))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path[0] = ""
     config = Config()
     config.HistoryManager.enabled = False
     server = Server(Connection(descriptor), InteractiveShell.instance(config=config))
     close_doors(Path(folder))
-    assert svae_helpers  # imported before the doors are closed
     with contextlib.suppress(Gone):
         while True:
             server.serve(*server.receive())
 
 
+def nursery(descriptor: int) -> None:
+    """Fork a process for each submission that is sent here: what all need is imported once."""
+    asked = socket.socket(fileno=descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    svae_helpers.SpikeAndSlab.gaussian()  # some of torch is imported at the first use
+    while True:
+        message, descriptors, *_ = socket.recv_fds(asked, 2**16, 1)
+        if not message:
+            return
+        process = os.fork()
+        if process == 0:
+            asked.close()
+            with contextlib.suppress(BaseException):
+                main(descriptors[0], *json.loads(message))
+            os._exit(0)
+        os.close(descriptors[0])
+        asked.sendall(str(process).encode())
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3])
+    nursery(int(sys.argv[1]))
