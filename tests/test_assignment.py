@@ -13,6 +13,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
+from torch.distributions import Laplace
 
 pytest.importorskip("nbgrader")
 
@@ -259,23 +261,100 @@ def test_a_release_is_asked_for_first(grading, tmp_path):
 # The instructor's page.
 
 
+def blocks(section):
+    text = PAGE.split(f"## {section}\n")[1].split("\n## ")[0]
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.M | re.S)
+
+
+def lines_of(code):
+    return len([line for line in code.splitlines() if line.strip()])
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """What the section about the check engine defines."""
+    exact, random, number, built = blocks("Exercises of your own")
+    assert lines_of(exact) <= 25 and lines_of(random) <= 35
+    assert lines_of(number) <= 10 and lines_of(built) <= 22
+    names = {}
+    for code in (exact, random, number, built):
+        exec(code, names)
+    return names
+
+
+@pytest.mark.parametrize("name", ["exponential_kl", "laplace_sample"])
+def test_an_exercise_on_the_page_knows_right_from_wrong(engine, name):
+    check = engine[name]
+    for seed in range(5):
+        torch.manual_seed(seed)
+        check(check.reference).require()
+        for mistake, wrong in check.catalogue():
+            assert check(wrong).misconception == mistake.name
+    assert len(check.known) >= 3
+
+
+def unknown_answers():
+    def kl(rate, prior_rate):
+        return (prior_rate / rate - 1).square().sum(dim=1) / 2
+
+    yield "exponential_kl", kl
+    yield "exponential_kl", lambda rate, prior_rate: 1.2 * (rate.log() - prior_rate).sum(1)
+    yield "laplace_sample", lambda loc, scale: loc + 2 * scale * torch.rand_like(loc) - scale
+    yield "laplace_sample", lambda loc, scale: Laplace(loc, 1.25 * scale).rsample()
+    yield "laplace_sample", lambda loc, scale: Laplace(loc + 0.4, scale).rsample()
+
+
+@pytest.mark.parametrize(("name", "answer"), list(unknown_answers()))
+def test_an_unknown_mistake_gets_no_name(engine, name, answer):
+    for seed in range(5):
+        torch.manual_seed(seed)
+        result = engine[name](answer)
+        assert result.status == "failed" and result.misconception is None, result.message
+
+
+def test_the_question_and_the_inspection_on_the_page_know_right_from_wrong(engine):
+    number, built = engine["active_under_prior"], engine["build_encoder"]
+    number(number.right()).require()
+    built(*built.right()).require()
+    assert number(4.0).misconception == "slab latents"
+    assert number(0.1).misconception == "too low" and number(17).misconception == "too high"
+    assert number(...).status == built(...).status == "not attempted"
+    (_, wrong), *_ = built.catalogue()
+    assert built(*wrong).misconception == "rectified heads"
+    assert built(torch.nn.Linear(784, 16)).misconception == "wrong shape"
+
+
 def test_the_page_shows_an_own_assignment_that_works(grading, tmp_path):
-    code = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)[0]
-    assert len([line for line in code.splitlines() if line.strip()]) <= 32
+    (code,) = blocks("An assignment of your own")
+    assert lines_of(code) <= 50
     folder = copy_course(tmp_path)
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (name,) = [path.name for path in (folder / "source").iterdir() if path.name != "sparse_vae"]
-    released = read(grading.release(folder, name) / "assignment.ipynb")
-    source = read(folder / "source" / name / "assignment.ipynb")
-    for student, notebook in (("ada", solve(released, source)), ("bob", released)):
-        path = folder / "submitted" / student / name / "assignment.ipynb"
+    released = read(grading.release(folder, "threshold") / "assignment.ipynb")
+    source = read(folder / "source" / "threshold" / "assignment.ipynb")
+    right = solve(released, source)
+    wrong = replace(right, "threshold", "(z) < 0.5", "(z) < 0.9")
+    swapped = replace(
+        right, "threshold", "    z = ", "    prior.spike_prob = 1 - prior.spike_prob\n    z = "
+    )
+    notebooks = {"ada": right, "bob": released, "cyd": wrong, "dan": swapped}
+    for student, notebook in notebooks.items():
+        path = folder / "submitted" / student / "threshold" / "assignment.ipynb"
         path.parent.mkdir(parents=True)
         nbformat.write(notebook, path)
-    rows = {row.student: row for row in grading.grade(folder, name)}
-    assert rows["ada"].points == {"tests": 2} and rows["ada"].events == []
-    assert rows["bob"].points == {"tests": 0}
-    assert rows["bob"].events[0] == "not attempted: threshold"
+    rows = {row.student: row for row in grading.grade(folder, "threshold", jobs=1)}
+    assert [rows[student].points for student in notebooks] == [{"tests": n} for n in (2, 0, 0, 0)]
+    assert rows["ada"].events == [] and rows["bob"].events == ["not attempted: threshold"]
+    assert rows["cyd"].events[0].startswith("tests: ✗ 1 ")
+    assert rows["dan"].events == ["tests: ✗ 1, swapped: p is for off."]
+
+
+def test_points_that_do_not_add_up_are_refused(grading, tmp_path):
+    folder = copy_course(tmp_path)
+    module = folder / "source" / "sparse_vae.py"
+    module.write_text(module.read_text().replace('(1.5, "ordinary z"', '(1, "ordinary z"'))
+    with pytest.raises(RuntimeError, match=r"'task-1-tests': 2\.5"):
+        grading.release(folder)
 
 
 def test_commands_and_files_on_the_page_exist():
