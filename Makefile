@@ -27,7 +27,7 @@ help:
 	@echo "make notebooks  run the notebooks and save their outputs in place"
 	@echo "make figures    copy the README's figures out of the notebooks"
 	@echo "make release    write the student version of the graded assignment"
-	@echo "make grade      autograde what is in notebooks/assignments/submitted"
+	@echo "make grade      autograde what is in notebooks/assignments/submitted (ARGS=\"--jobs 4\")"
 	@echo "make clean      remove $(VENV), $(LOWEST) and caches"
 	@echo "The first of them installs everything into .venv; PYTHON=python3.12 picks another Python."
 

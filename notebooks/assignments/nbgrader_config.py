@@ -6,7 +6,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from grading import PutBackCells  # noqa: E402
+from grading import Judge, PutBackCells  # noqa: E402
+from nbconvert.preprocessors import ClearMetadataPreprocessor  # noqa: E402
 from nbgrader import preprocessors  # noqa: E402
 
 c = get_config()  # noqa: F821  nbgrader provides it
@@ -17,14 +18,10 @@ c.CourseDirectory.course_id = "sparse_vae_course"
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError  # your code"}
 c.ClearSolutions.text_stub = "*Your answer here.*"
 
-# Seconds a cell may run. Past it the cell is interrupted and the next one runs.
-c.Execute.timeout = 180
-c.Execute.iopub_timeout = 10  # how long an interrupted cell may take to end
-c.Execute.error_on_timeout = {
-    "ename": "CellTimeoutError",
-    "evalue": "the cell ran past the time limit and was stopped: is there an endless loop?",
-    "traceback": ["CellTimeoutError: the cell ran past the time limit and was stopped"],
-}
+# What one submission may use. Past a limit the cell or the call is stopped and the rest is judged.
+c.Judge.timeout = 180  # seconds of one cell or one call
+c.Judge.total = 1200  # seconds in all
+c.Judge.memory = 6  # GB, of data (on Linux)
 
 # Deleted cells come back before anything runs: nbgrader's own option fails where a solution and its
 # tests are both gone.
@@ -34,5 +31,15 @@ c.Autograde.sanitize_preprocessors = [
     preprocessors.DeduplicateIds,
     preprocessors.OverwriteKernelspec,
     preprocessors.OverwriteCells,
+    preprocessors.CheckCellMetadata,
+]
+
+# judging.py runs a submission, in place of nbgrader's kernel.
+c.Autograde.autograde_preprocessors = [
+    Judge,
+    ClearMetadataPreprocessor,
+    preprocessors.LimitOutput,
+    preprocessors.SaveAutoGrades,
+    preprocessors.AssignLatePenalties,
     preprocessors.CheckCellMetadata,
 ]
