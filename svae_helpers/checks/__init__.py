@@ -7,7 +7,7 @@ see `exercise`, `random_exercise`, `question` and `inspection`.
 
 from .exercise import Case, Exercise, exercise
 from .inspection import Inspection, inspection
-from .mistakes import Mistake, Reduction, mistake
+from .mistakes import Mistake, Reduction, Terms, mistake
 from .nb01_broken_bound import broken_elbo
 from .nb01_elbo import elbo, log_marginal
 from .nb01_many_latents import predicted_draws
@@ -91,6 +91,7 @@ __all__ = [
     "Question",
     "RandomExercise",
     "Reduction",
+    "Terms",
     "exercise",
     "inspection",
     "mistake",

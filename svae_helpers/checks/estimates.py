@@ -97,6 +97,19 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         seen.test(name, mean_p(found.flatten(), floor=1e-4), text)
 
     seen.look("first errors", errors(LINEAR, 8).mean(1))  # tells most mistakes apart
+    note("waves", errors(WAVES, 24), "at q = N(0.3, 0.7²)")
+    note("log_var", errors(NARROW, 24), "for log σ² from −8 to −4")
+    values, found, wanted = _gradients(call, GENERAL, exact, (B, D, K), 16, pixels)
+    note("general", values, "for a curved prior")
+    for name, got, want in zip(("mu", "log_var"), found, wanted):
+        _note_gradient(seen, name, images * got, images * want)
+    _, (got, _), (want, _) = _gradients(call, LINEAR, exact, (B, D, K), 8, pixels)
+    # Pathwise, a draw's gradient in mu is (z − centre)/width², of standard deviation 1/width.
+    e = images * (got - want) * LINEAR.width * math.sqrt(K)
+    seen.look("scatter of gradients", (e.std((1, 2)) + 1e-3).log())
+    scatter = float(e.square().mean().sqrt())
+    text = f"the gradient scatters {scatter:.3g} times as much as one that goes through the draws"
+    seen.test("scatter of gradients", upper_chi2_p(float(e.square().sum()), e.numel()), text)
     delta = (posterior(LINEAR, B, D)[0] - LINEAR.centre) / LINEAR.width
     largest = mean((delta**2 + 0.5).sum(1).double()) / images  # variance, whatever the entropy
     for k, runs in ((K, 48), (2, 320)) if pixels else ((K, 24), (2, 24)):
@@ -114,19 +127,6 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
             text = "the estimates of different images err together: their noise is shared"
             p = upper_chi2_p(float(together.square().sum()), together.numel())
             seen.test(f"images of {k}", p, text)
-    note("waves", errors(WAVES, 24), "at q = N(0.3, 0.7²)")
-    note("log_var", errors(NARROW, 24), "for log σ² from −8 to −4")
-    values, found, wanted = _gradients(call, GENERAL, exact, (B, D, K), 16, pixels)
-    note("general", values, "for a curved prior")
-    for name, got, want in zip(("mu", "log_var"), found, wanted):
-        _note_gradient(seen, name, images * got, images * want)
-    _, (got, _), (want, _) = _gradients(call, LINEAR, exact, (B, D, K), 8, pixels)
-    # Pathwise, a draw's gradient in mu is (z − centre)/width², of standard deviation 1/width.
-    e = images * (got - want) * LINEAR.width * math.sqrt(K)
-    seen.look("scatter of gradients", (e.std((1, 2)) + 1e-3).log())
-    scatter = float(e.square().mean().sqrt())
-    text = f"the gradient scatters {scatter:.3g} times as much as one that goes through the draws"
-    seen.test("scatter of gradients", upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
 
 def differentiate(value: Tensor, given: dict[str, Tensor]) -> list[Tensor]:

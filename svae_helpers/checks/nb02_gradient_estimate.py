@@ -33,6 +33,8 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     for D, K in ((1, 4), (3, 1), (4, 4)):
         mu, log_var = torch.randn(D, generator=g), torch.randn(D, generator=g)
         call(lambda z: (z**3).sum(-1), mu, log_var, K)
+    first = call.times(6, _coupled, MU, LOG_VAR, SAMPLES)  # enough to tell most mistakes apart
+    seen.look("first", torch.stack([first[:, 0::2].mean(1), first.square().mean(1).sqrt()], 1))
     curved = call.times(CALLS, _coupled, MU, LOG_VAR, SAMPLES)
     left, right = curved[:, 0::2], -curved[:, 1::2]
     seen.look("curved", torch.stack([left.mean(1), right.mean(1)], dim=1))

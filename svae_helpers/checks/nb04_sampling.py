@@ -24,6 +24,8 @@ def _cdf(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
 def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     for shape in ((1,), (7,), (1, 1), (5, 1), (1, 6), (2, 3, 4)):
         call(shape, 0.7, 0.2)
+    first = call.times(8, (ROWS, LATENTS), *SETTINGS[1])  # enough to tell most mistakes apart
+    _describe(first, SETTINGS[1][1], seen, -1)
     signed, sizes = [], []
     for k, (p, v) in enumerate(SETTINGS):
         z = call.times(CALLS, (ROWS, LATENTS), p, v)
