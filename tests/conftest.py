@@ -40,6 +40,6 @@ def pytest_terminal_summary(terminalreporter):
     reasons = [str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple)]
     without = [reason for reason in reasons if chromium.NO_BROWSER in reason]
     if without:
-        what = f"{len(without)} tests of pages in a browser were skipped."
+        what = f"skipped for want of a browser: {len(without)}"
         terminalreporter.write_sep("=", what, yellow=True, bold=True)
         terminalreporter.write_line(without[0].removeprefix("Skipped: "), yellow=True)

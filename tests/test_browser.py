@@ -163,6 +163,14 @@ class Opened:
         self.run(cell, source)
         return cell
 
+    def wait_for_words(self, place, words: str) -> None:
+        """Wait until words can be read in a place: what is out of view has none on the screen."""
+        place.scroll_into_view_if_needed()
+        self.page.wait_for_function(
+            "([place, words]) => place.innerText.includes(words)",
+            arg=[place.element_handle(), words],
+        )
+
     def redraw(self, cell, press, argument, timeout: int = WAIT) -> None:
         """Press something in a cell, and wait until the cell's picture is another."""
         element = cell.element_handle()
@@ -238,8 +246,7 @@ def test_every_check_shows_its_box(notebook):
         before = [cell.source for cell in notebook.cells[:index]]
         number = re.findall(r"^### Exercise ([\d.]+\d)", "\n".join(before), flags=re.MULTILINE)[-1]
         box = notebook.cell(index).locator(".jp-RenderedHTMLCommon > div")
-        box.wait_for()
-        assert box.inner_text().startswith(f"○ {number} Not attempted")
+        notebook.wait_for_words(box, f"○ {number} Not attempted")
         assert box.evaluate("box => getComputedStyle(box).borderLeftWidth") == "5px"
 
 
@@ -286,8 +293,7 @@ def only(name: str):
 def test_a_folded_cell_opens_with_a_click(notebook):
     cell = notebook.cell(notebook.numbers("code", "plotting.show")[0])
     cell.locator(".jp-InputPlaceholder").click()
-    cell.locator(".cm-content").wait_for()
-    assert "plotting.show" in cell.locator(".cm-content").inner_text()
+    notebook.wait_for_words(cell.locator(".cm-content"), "plotting.show")
 
 
 @only("04_spike_and_slab_prior")
@@ -302,7 +308,7 @@ def test_an_answer_gets_its_verdict(notebook, off, verdict):
         "checks.log_prob(log_prob)",
     )
     box = cell.locator(".jp-RenderedHTMLCommon > div", has_text=verdict)
-    box.wait_for()
+    notebook.wait_for_words(box, verdict)
     assert ("probability that the latent is" in box.inner_text()) == (verdict[0] == "✗")
 
 
@@ -317,12 +323,12 @@ def test_a_training_is_interrupted_from_the_menu_and_continued(notebook):
     notebook.menu("Kernel", "kernelmenu:interrupt")
     said = training.locator(".jp-OutputArea", has_text="rows")
     said.wait_for()
-    stopped = re.search(r"Stopped by hand after (\d+) of 1000 epochs", said.inner_text())
-    assert stopped and f"rows {stopped[1]} True" in said.inner_text()
+    stopped = re.search(r"Stopped by hand after (\d+) of 1000 epochs", said.text_content())
+    assert stopped and f"rows {stopped[1]} True" in said.text_content()
     more = notebook.append(
         "history = fit(long, train.images, epochs=2, resume=history)\n"
         "print('rows', len(history.train['loss']), history.interrupted)"
     )
     said = more.locator(".jp-OutputArea", has_text="rows")
     said.wait_for()
-    assert f"rows {int(stopped[1]) + 2} False" in said.inner_text()
+    assert f"rows {int(stopped[1]) + 2} False" in said.text_content()
