@@ -79,7 +79,8 @@ def lab(tmp_path_factory):
                 cell.execution_count = None
         nbformat.write(notebook, folder / f"{name}.ipynb")
     cells = [nbformat.v4.new_code_cell(source.strip()) for source in FAULTY.split("%%")]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "faulty.ipynb")
+    faulty = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)  # with its kernel
+    nbformat.write(faulty, folder / "faulty.ipynb")
     own = tmp_path_factory.mktemp("settings")  # a user's own are neither used nor changed
     environment = {
         "JUPYTER_CONFIG_DIR": own / "config",
