@@ -17,7 +17,7 @@ import pytest
 
 import svae_helpers
 
-from .chromium import EXECUTABLE, FLAGS, Watch
+from .chromium import Watch
 
 for needed in ("sphinx", "myst_nb", "furo"):
     pytest.importorskip(needed)
@@ -219,17 +219,6 @@ def test_the_other_pages_are_there(pages):
 
 
 # ---- in a browser ----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if EXECUTABLE is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=EXECUTABLE, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

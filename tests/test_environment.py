@@ -14,7 +14,10 @@ import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PYPI_NAMES = {"pytorch": "torch"}  # where conda-forge calls it something else
+PYPI_NAMES = {
+    "pytorch": "torch",
+    "playwright-python": "playwright",
+}  # where conda-forge calls it something else
 CONDA_ONLY = {"pip"}
 EXTRAS = ("lab", "test")
 

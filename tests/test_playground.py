@@ -10,11 +10,7 @@ import torch.nn.functional as F
 from svae_helpers import export, keep_strongest, load_mnist, posterior_means, pretrained
 from svae_helpers.trained_models import read_parts, rebuilt
 
-from .chromium import EXECUTABLE, FLAGS, Watch
-
-playwright = pytest.importorskip("playwright.sync_api")
-if EXECUTABLE is None:
-    pytest.skip("no Chromium on this machine", allow_module_level=True)
+from .chromium import Watch
 
 SOURCE = Path(__file__).resolve().parents[1] / "notebooks" / "book" / "playground"
 MOST_MILLISECONDS = 20
@@ -29,14 +25,6 @@ def address(tmp_path_factory):
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("weights.js"))
     export.main(["page", str(folder / "weights.js")])
     return (folder / "index.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=EXECUTABLE, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
