@@ -133,7 +133,7 @@ def test_an_interrupted_installation_is_taken_up_again(machine, how):
             break
         time.sleep(0.02)
     os.killpg(process.pid, how)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode != 0
     assert not (machine.folder / ".venv" / ".installed").exists()
     done = machine.make("lab")

@@ -31,12 +31,13 @@ def gather(sources: Path) -> None:
     """Put every source of the book into a folder."""
     shutil.copytree(HERE, sources, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "figures", sources / "figures")
-    for name in ("README.md", "nbgrader_config.py", "source/sparse_vae/assignment.ipynb"):
+    text = (NOTEBOOKS / "assignments" / "README.md").read_text(encoding="utf-8")
+    for name in re.findall(r"\]\(([\w/]+\.(?:py|ipynb))\)", text):
         copy = sources / "assignments" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(NOTEBOOKS / "assignments" / name, copy)
     page = sources / "assignments" / "README.md"
-    page.write_text(as_downloads(page.read_text(encoding="utf-8")), encoding="utf-8")
+    page.write_text(as_downloads(text), encoding="utf-8")
     references = []
     for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
         notebook = nbformat.read(path, as_version=4)

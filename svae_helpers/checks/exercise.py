@@ -29,7 +29,7 @@ from .guard import laboratory
 from .learner import Learner, Problem, Run, as_parts
 from .mistakes import PLAIN, Mistake, Reduction, Terms, explained
 from .outcome import Case, Evidence, Outcome, as_numbers, detached, differentiate, same_gradient
-from .report import counter_example, gradient_fault, relation, show_case, side_effect
+from .report import counter_example, gradient_fault, relation, show_case, side_effect, stuck
 from .result import FAILED, NOT_ATTEMPTED, PASSED, CheckResult, verdict
 from .stub import is_stub
 from .terms import detached_terms, together, wrong_factors
@@ -279,7 +279,7 @@ class Exercise:
         first = evidence.outcomes[0]
         readable = all(o.run.parts is not None for o in evidence.outcomes)
         with_terms = readable and bool(self.terms(*first.case.arguments))
-        if values_right and with_terms:
+        if values_right and with_terms and len(stuck(self.differentiable, evidence)) != 1:
             return detached_terms(self, evidence)
         if not evidence.steady or values_right or not readable:
             return None

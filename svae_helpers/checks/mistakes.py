@@ -39,13 +39,18 @@ def mistake(name: str, *parts: Callable | str, extreme: str | Callable = "") -> 
 _TEXTS = tomllib.loads(Path(__file__).with_name("explanations.toml").read_text(encoding="utf-8"))
 
 
+def texts_of(number: str) -> dict[str, str]:
+    """What is said about mistakes of one of the course's exercises, by name; else nothing."""
+    return _TEXTS["every exercise"] | _TEXTS[number] if number in _TEXTS else {}
+
+
 def explained(entries: Iterable[Mistake | tuple], number: str) -> tuple[Mistake, ...]:
     """Mistakes with their words, those of one name (one spelling a line) taken together."""
-    texts, known = _TEXTS["every exercise"] | _TEXTS.get(number, {}), {}
+    texts, known = texts_of(number), {}
     for entry in entries:
         m = entry if isinstance(entry, Mistake) else mistake(*entry)
         before = known.get(m.name, m)
-        words = texts.get(m.name) or before.explanation or m.explanation
+        words = before.explanation or m.explanation or texts.get(m.name, "")
         spellings = m.variants if before is m else before.variants + m.variants
         known[m.name] = Mistake(m.name, spellings, words, before.extreme or m.extreme)
     silent = [name for name, m in known.items() if not m.explanation]

@@ -2,21 +2,26 @@
 
 import math
 
-from ..metrics import prior_slab_count
-from ..quadrature import crossover_constants
-from ..spike_and_slab import SpikeAndSlab, gaussian_parameters
 from .question import question
 
-LATENTS, SURE = 20, 0.8
-PRIOR = SpikeAndSlab.gaussian(spike_prob=0.8, spike_var=0.05)
+LATENTS, SURE, SPIKE_PROB = 20, 0.8, 0.8
+
+
+def _size(spike_var: float, logit: float = 0.0) -> float:
+    """|z| where the log-odds h z² − c of the slab are `logit` (Eq. 4.8); at 0 the crossover."""
+    c = math.log(SPIKE_PROB / (1 - SPIKE_PROB)) - 0.5 * math.log(spike_var)
+    return math.sqrt((c + logit) / (0.5 / spike_var - 0.5))
 
 
 def _sizes(spike_var: float) -> tuple[float, float]:
-    """|z| where P(slab | z) is 1 − SURE and SURE: there h z² − c is ∓ its logit (Eq. 4.8)."""
-    prior = SpikeAndSlab.gaussian(PRIOR.spike_prob, spike_var)
-    c, h = map(float, crossover_constants(*gaussian_parameters(prior)))
+    """|z| where P(slab | z) is 1 − SURE and SURE."""
     logit = math.log(SURE / (1 - SURE))
-    return math.sqrt((c - logit) / h), math.sqrt((c + logit) / h)
+    return _size(spike_var, -logit), _size(spike_var, logit)
+
+
+def _beyond(variance: float) -> float:
+    """P(|z| > crossover) for z from N(0, variance)."""
+    return math.erfc(_size(0.05) / math.sqrt(2 * variance))
 
 
 @question("4.4", distance=0.05)
@@ -31,7 +36,7 @@ undecided_sizes.mistakes(
     ("in the other order", lambda: _sizes(0.05)[::-1], "The smaller size comes first."),
     (
         "the crossover",
-        lambda: [float(PRIOR.crossover)] * 2,
+        lambda: [_size(0.05)] * 2,
         "That is the cross, where on and off are equally likely. Go to the heights 0.2 and 0.8.",
     ),
 )
@@ -46,18 +51,18 @@ undecided_sizes.mistakes(
 )
 def predicted_count() -> float:
     """Latents past the crossover among 20 drawn from the prior, on average (Eq. 4.11)."""
-    return prior_slab_count(PRIOR, LATENTS)
+    return LATENTS * (SPIKE_PROB * _beyond(0.05) + (1 - SPIKE_PROB) * _beyond(1.0))
 
 
 predicted_count.mistakes(
     (
         "the switches",
-        lambda: LATENTS * (1 - PRIOR.spike_prob),
+        lambda: LATENTS * (1 - SPIKE_PROB),
         "About as many as switches are on. But a latent that is on may still land near 0.",
     ),
     (
         "all from the slab",
-        lambda: LATENTS * math.erfc(float(PRIOR.crossover) / math.sqrt(2)),
+        lambda: LATENTS * _beyond(1.0),
         "About as many as of 20 draws from N(0, 1). Here four in five come from the spike.",
     ),
     ("one latent's", lambda: predicted_count.right() / LATENTS, "About one latent's; here are 20."),

@@ -127,14 +127,21 @@ def relation(evidence: Any, unit: str) -> tuple[str, str | None]:
     return "No single factor or offset explains the difference.", None
 
 
+def stuck(names: tuple[str, ...], evidence: Any) -> list[str]:
+    """Arguments that no gradient reaches, though it should."""
+    bad = evidence.right.index(False)
+    mine, right = evidence.outcomes[bad].gradients, evidence.wanted[bad].gradients
+    return [n for n in names if n in mine and not mine[n].any() and right[n].any()]
+
+
 def gradient_fault(names: tuple[str, ...], evidence: Any) -> tuple[str, str]:
     """The values are right; say which gradient is not, and how."""
     bad = evidence.right.index(False)
     mine, right = evidence.outcomes[bad].gradients, evidence.wanted[bad].gradients
-    stuck = [n for n in names if not mine[n].any() and right[n].any()]
-    if stuck:
+    cut = stuck(names, evidence)
+    if cut:
         text = (
-            f"The values are right, but gradients do not flow to `{'` or `'.join(stuck)}`. "
+            f"The values are right, but gradients do not flow to `{'` or `'.join(cut)}`. "
             "`.detach()`, `.item()`, `.data`, NumPy, `torch.tensor(...)` of a tensor and "
             "`torch.no_grad()` all cut them."
         )

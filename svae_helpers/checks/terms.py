@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .learner import as_parts
-from .mistakes import Mistake, explained
+from .mistakes import Mistake, texts_of
 from .outcome import Evidence, differentiate
 
 SAID = {  # by coefficient: the mistake's name, and what is said about the term
@@ -118,8 +118,9 @@ def _said(exercise: Any, factors: dict[str, float], say: Callable) -> list[Mista
         listed, many = ", ".join(f"`{name}`" for name in names), len(names) > 1
         rest = ": mind the brackets of a factor" if many and c == 2.0 else ""
         said = f"The term{'s' * many} {listed} {text.replace('is', 'are', many)}{rest}."
-        found.append(Mistake(f"{', '.join(names)} {label}", (), said))
-    return list(explained(found, exercise.number))
+        name = f"{', '.join(names)} {label}"
+        found.append(Mistake(name, (), texts_of(exercise.number).get(name, said)))
+    return found
 
 
 def _multiplied(c: float) -> tuple[str, str]:

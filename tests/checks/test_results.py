@@ -108,7 +108,7 @@ def test_a_result_shows_itself():
     result = checks.elbo(lambda log_joint, log_q: (log_joint - log_q).sum(0))
     assert repr(result) == str(result) == result.message
     page = result._repr_html_()
-    assert "<b>✗ 1.2</b>" in page and "color: inherit" in page
+    assert f"<b>✗ {EXERCISES['elbo'].number}</b>" in page and "color: inherit" in page
     hostile = CheckResult("failed", "✗ 1.2 <script> & `a < b`")._repr_html_()
     assert "<script>" not in hostile and "<code>a &lt; b</code>" in hostile
 
