@@ -16,6 +16,11 @@ LOG_Q = (  # of (z, mu, log_var), per latent
     M("log_var taken for σ", lambda z, m, v: log_q(z, m, 2 * v.log())),
     M("log_var taken for σ", lambda z, m, v: log_q(z, m, v.log())),
     M("root taken twice in log q", lambda z, m, v: log_q(z, m, 0.5 * v)),
+    M(
+        "σ where σ² belongs in log q",
+        lambda z, m, v: -0.5 * ((z - m) ** 2 / (0.5 * v).exp() + v + LOG_2PI),
+        "In log q's exponent you divide by σ. It is (z − μ)² / (2σ²).",
+    ),
     M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(min=-3)), extreme="log_var"),
     M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(-4, 2))),
     M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(min=2 * math.log(0.2)))),

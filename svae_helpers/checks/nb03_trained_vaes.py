@@ -69,7 +69,10 @@ def _examine(seen: Seen, train_vae: Callable, models: Any) -> str:
     if [[isinstance(network, nn.Module) for network in pair] for pair in pairs] != [[True] * 2] * 2:
         seen.fault("not two models")
     weights = [[p for network in pair for p in network.parameters()] for pair in pairs]
-    takes = [[next((p.shape[-1] for p in n.parameters() if p.dim() > 1), 0) for n in pair] for pair in pairs]
+    takes = [
+        [next((p.shape[-1] for p in n.parameters() if p.dim() > 1), 0) for n in pair]
+        for pair in pairs
+    ]
     if [2, PIXELS] in takes:
         seen.fault("decoder first")
     if all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(*weights)):
@@ -125,8 +128,8 @@ trained_vaes.mistakes(
         "part of the images",
         _loop(rows=lambda n: [torch.arange(64)]),
         _loop(do=lambda *_: None),
-        "Each epoch goes through all batches of all images; is a `return` or a `break` too early, or "
-        "are rows drawn with replacement?",
+        "Each epoch goes through all batches of all images; is a `return` or a `break` too early, "
+        "or are rows drawn with replacement?",
     ),
     (
         "epochs not counted",

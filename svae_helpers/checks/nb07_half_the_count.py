@@ -66,7 +66,9 @@ def _explain(
         seen.fault("another model", numbers)
     wanted = log_prior(seen, dense, (z / units).to(there)).cpu() - units.abs().log()
     faults = {
-        "widths in other units": not torch.allclose(after.sigma, before.sigma * units.abs(), rtol=1e-2),
+        "widths in other units": not torch.allclose(
+            after.sigma, before.sigma * units.abs(), rtol=1e-2
+        ),
         "decoder in other units": not torch.allclose(
             log_likelihood(seen, control, after.mu.to(here)),
             log_likelihood(seen, dense, before.mu.to(there)),

@@ -93,6 +93,17 @@ aggregate_kl.mistakes(
     ("each image's own posterior only", lambda m, v, z, p: log_q(z, m, v) - p),
     ("mean of logarithms", lambda m, v, z, p: _each(m, v, z).mean(1) - p),
     ("1/B of the mixture forgotten", lambda m, v, z, p: torch.logsumexp(_each(m, v, z), 1) - p),
+    (
+        "log B added",
+        lambda m, v, z, p: _log_sum(m, v, z) + math.log(len(z)) - p,
+        "The sign of log B is the wrong way round: the mixture's weights are 1/B.",
+    ),
+    (
+        "largest density only",
+        lambda m, v, z, p: _each(m, v, z).amax(1) - math.log(len(z)) - p,
+        lambda m, v, z, p: _each(m, v, z).amax(1) - p,
+        "You keep the posterior under which the draw is likeliest. The mixture adds up all B.",
+    ),
     ("own posterior left out", _left_out),
     (
         "B − 1 for B",

@@ -58,7 +58,10 @@ def _examine(seen: Seen, without: dict, with_term: dict) -> str:
     for name, value in ((n, v) for p in pair for n, v in p.items()):
         known = _sweep()[name].unique().tolist()
         if isinstance(value, str) != isinstance(known[0], str):
-            seen.fault("an unknown value", f"`{name}` is {'a word' * isinstance(known[0], str) or 'a number'}.")
+            seen.fault(
+                "an unknown value",
+                f"`{name}` is {'a word' * isinstance(known[0], str) or 'a number'}.",
+            )
         if isinstance(value, str) and value not in known:
             seen.fault("an unknown value", f"`{name}` is one of {', '.join(known)}.")
     one, other = ({"seed": 0} | _setting(**p) for p in pair)

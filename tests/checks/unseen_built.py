@@ -16,7 +16,7 @@ from svae_helpers.checks.nb03_trained_vaes import _trained as trained_pairs
 from svae_helpers.checks.nb06_build_and_train import _trained as trained_sparse
 from svae_helpers.checks.small_vae import SmallVAE, digits, sparse_prior
 
-from .unseen import RIGHT, UNNAMED, tried
+from .unseen import RIGHT, tried
 
 # --- 1.4
 
@@ -62,7 +62,9 @@ def loop_keeps_best(log_joint, q, num_samples):
 
 def fresh_density(log_joint, q, num_samples):
     z = q.sample((num_samples,))
-    return (log_joint(z) - Normal(q.mean, q.stddev).log_prob(q.sample((num_samples,))).sum(-1)).mean(0)
+    return (
+        log_joint(z) - Normal(q.mean, q.stddev).log_prob(q.sample((num_samples,))).sum(-1)
+    ).mean(0)
 
 
 def no_log_sigma(q, z):
@@ -215,7 +217,9 @@ class Reshaping(nn.Module):
 
     def __init__(self, latent_dim):
         super().__init__()
-        self.parts = nn.ModuleDict({"in": nn.Conv2d(1, 4, 4, stride=4), "out": nn.Linear(196, 2 * latent_dim)})
+        self.parts = nn.ModuleDict(
+            {"in": nn.Conv2d(1, 4, 4, stride=4), "out": nn.Linear(196, 2 * latent_dim)}
+        )
 
     def forward(self, x):
         h = F.silu(self.parts["in"](x.reshape(-1, 1, 28, 28))).flatten(1)
@@ -232,12 +236,19 @@ def pair(encoder=Encoder, decoder=lambda d: mlp(d, 100, 784)):
 
 
 def with_list(latent_dim):
-    return [Halves(mlp(784, 200, 200, 2 * latent_dim, bend=nn.Tanh)), mlp(latent_dim, 99, 784, bend=nn.GELU)]
+    return [
+        Halves(mlp(784, 200, 200, 2 * latent_dim, bend=nn.Tanh)),
+        mlp(latent_dim, 99, 784, bend=nn.GELU),
+    ]
 
 
 def with_dropout(latent_dim):
     decoder = nn.Sequential(
-        nn.Linear(latent_dim, 100), nn.LayerNorm(100), nn.ReLU(), nn.Dropout(0.1), nn.Linear(100, 784)
+        nn.Linear(latent_dim, 100),
+        nn.LayerNorm(100),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Linear(100, 784),
     )
     return Encoder(latent_dim, bend=nn.LeakyReLU), decoder
 
@@ -253,7 +264,9 @@ def losses(logits, x, mu, log_var, reduce=lambda c, k: (c.sum(1) + k.sum(1)).mea
     return reduce(c, 0.5 * (mu**2 + log_var.exp() - log_var - 1))
 
 
-def train(loss=losses, draw=lambda m, v: m + (v / 2).exp() * torch.randn_like(m), value=lambda v: v):
+def train(
+    loss=losses, draw=lambda m, v: m + (v / 2).exp() * torch.randn_like(m), value=lambda v: v
+):
     def training_step(encoder, decoder, optimiser, x):
         mu, log_var = encoder(x)
         total = loss(decoder(draw(mu, log_var)), x, mu, log_var)
@@ -267,7 +280,9 @@ def train(loss=losses, draw=lambda m, v: m + (v / 2).exp() * torch.randn_like(m)
 
 def step_by_distributions(encoder, decoder, optimiser, x):
     optimiser.zero_grad(set_to_none=False)
-    q = Independent(Normal(*(f(h) for f, h in zip((lambda m: m, lambda v: v.exp().sqrt()), encoder(x)))), 1)
+    q = Independent(
+        Normal(*(f(h) for f, h in zip((lambda m: m, lambda v: v.exp().sqrt()), encoder(x)))), 1
+    )
     p = Independent(Bernoulli(logits=decoder(q.rsample())), 1)
     prior = Independent(Normal(torch.zeros_like(q.mean), torch.ones_like(q.mean)), 1)
     loss = -(p.log_prob(x) - kl(q, prior)).mean()
@@ -388,9 +403,10 @@ def normal_mc(logits, x, mu, log_var):
 
 
 def mean_bce(logits, x, mu, log_var):
-    return F.binary_cross_entropy_with_logits(logits, x) + kl(
-        Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
-    ).sum(1).mean()
+    return (
+        F.binary_cross_entropy_with_logits(logits, x)
+        + kl(Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)).sum(1).mean()
+    )
 
 
 def reduced(reduce):
@@ -454,7 +470,10 @@ tried(
     ),
     (
         "softplus for σ",
-        (pair(lambda d: Encoder(d, end=None)), train(draw=lambda m, v: m + F.softplus(v) * torch.randn_like(m))),
+        (
+            pair(lambda d: Encoder(d, end=None)),
+            train(draw=lambda m, v: m + F.softplus(v) * torch.randn_like(m)),
+        ),
         "another draw",
     ),
     ("one tensor", (pair(lambda d: mlp(784, 99, 2 * d)), train()), "heads not told apart"),
@@ -462,15 +481,43 @@ tried(
     ("a dict", (lambda d: dict(zip("ed", build(d))), train()), "not two networks"),
     ("encoder only", (lambda d: Encoder(d), train()), "not two networks"),
     ("classes", (lambda d: (Encoder, nn.Linear), train()), "not two networks"),
-    ("exp(log_var)", (build, train(draw=lambda m, v: m + v.exp() * torch.randn_like(m))), "variance for standard deviation"),
-    ("noise (D,)", (build, train(draw=lambda m, v: m + (v / 2).exp() * torch.randn(m.shape[1]))), "ε shared between images"),
-    ("noise (B, 1)", (build, train(draw=lambda m, v: m + (v / 2).exp() * torch.randn(len(m), 1))), "ε shared between latents"),
-    ("rand", (build, train(draw=lambda m, v: m + (v / 2).exp() * torch.rand_like(m))), "uniform noise"),
+    (
+        "exp(log_var)",
+        (build, train(draw=lambda m, v: m + v.exp() * torch.randn_like(m))),
+        "variance for standard deviation",
+    ),
+    (
+        "noise (D,)",
+        (build, train(draw=lambda m, v: m + (v / 2).exp() * torch.randn(m.shape[1]))),
+        "ε shared between images",
+    ),
+    (
+        "noise (B, 1)",
+        (build, train(draw=lambda m, v: m + (v / 2).exp() * torch.randn(len(m), 1))),
+        "ε shared between latents",
+    ),
+    (
+        "rand",
+        (build, train(draw=lambda m, v: m + (v / 2).exp() * torch.rand_like(m))),
+        "uniform noise",
+    ),
     ("a seed", (build, train(draw=seeded)), "same noise in every step"),
     ("the mean decoded", (build, train(draw=lambda m, v: m)), "no noise"),
-    ("sample", (build, train(draw=lambda m, v: Normal(m, (v / 2).exp()).sample())), "detached sample"),
-    ("Normal(mu, log_var)", (build, train(draw=lambda m, v: m + v * torch.randn_like(m))), "log_var taken for σ"),
-    ("halved σ", (build, train(draw=lambda m, v: m + 0.5 * v.exp() * torch.randn_like(m))), "another draw"),
+    (
+        "sample",
+        (build, train(draw=lambda m, v: Normal(m, (v / 2).exp()).sample())),
+        "detached sample",
+    ),
+    (
+        "Normal(mu, log_var)",
+        (build, train(draw=lambda m, v: m + v * torch.randn_like(m))),
+        "log_var taken for σ",
+    ),
+    (
+        "halved σ",
+        (build, train(draw=lambda m, v: m + 0.5 * v.exp() * torch.randn_like(m))),
+        "another draw",
+    ),
     ("own optimiser", (build, own_optimiser), "another step"),
     ("clipped gradients", (build, clipped), "another step"),
     ("encoded twice", (build, two_encodes), "not one pass a step"),
@@ -489,13 +536,21 @@ tried(
     ("MSE", (build, train(mse)), "squared error"),
     ("lost ½", (build, train(no_half)), "lost ½"),
     ("mean of all", (build, reduced(lambda c, k: c.mean() + k.mean())), "mean over everything"),
-    ("mean over latents", (build, reduced(lambda c, k: (c.sum(1) + k.mean(1)).mean())), "mean over latents"),
+    (
+        "mean over latents",
+        (build, reduced(lambda c, k: (c.sum(1) + k.mean(1)).mean())),
+        "mean over latents",
+    ),
     ("the sum", (build, reduced(lambda c, k: c.sum() + k.sum())), "batch summed"),
     ("the ELBO", (build, reduced(lambda c, k: -(c.sum(1) + k.sum(1)).mean())), "sign"),
     ("β = 4", (build, reduced(lambda c, k: (c.sum(1) + 4 * k.sum(1)).mean())), "a β left in"),
     ("no KL", (build, reduced(lambda c, k: c.sum(1).mean())), "a β left in"),
     ("KL subtracted", (build, reduced(lambda c, k: (c.sum(1) - k.sum(1)).mean())), "a β left in"),
-    ("mean BCE and exp(log_var)", (build, train(mean_bce, lambda m, v: m + v.exp() * torch.randn_like(m))), "variance for standard deviation"),
+    (
+        "mean BCE and exp(log_var)",
+        (build, train(mean_bce, lambda m, v: m + v.exp() * torch.randn_like(m))),
+        "variance for standard deviation",
+    ),
     ("no zero_grad, mean KL", (build, lambda *a: no_zero(*a) * 0 + 1), "another number returned"),
 )
 
@@ -650,7 +705,11 @@ tried(
     ("sample", (broken_kl(lambda q, m, v, k: q.sample((k,))),), RIGHT),
     ("sample, in a loop", (by_loop,), RIGHT),
     ("z detached everywhere", (broken_kl(lambda q, m, v, k: q.rsample((k,)).detach()),), RIGHT),
-    ("z detached in the prior", (broken_kl(term=lambda q, z, p: q.log_prob(z) - p(z.detach())),), RIGHT),
+    (
+        "z detached in the prior",
+        (broken_kl(term=lambda q, z, p: q.log_prob(z) - p(z.detach())),),
+        RIGHT,
+    ),
     ("log p detached", (broken_kl(term=lambda q, z, p: q.log_prob(z) - p(z).detach()),), RIGHT),
     ("log q detached", (broken_kl(term=lambda q, z, p: q.log_prob(z).detach() - p(z)),), RIGHT),
     (
@@ -665,28 +724,48 @@ tried(
     ),
     ("doubled", (doubled,), RIGHT),
     ("reversed", (reversed_gradient,), RIGHT),
-    ("entropy, prior detached", (broken_kl(term=lambda q, z, p: -q.entropy() - p(z.detach())),), RIGHT),
+    (
+        "entropy, prior detached",
+        (broken_kl(term=lambda q, z, p: -q.entropy() - p(z.detach())),),
+        RIGHT,
+    ),
     (
         "half of the draws cut",
         (broken_kl(lambda q, m, v, k: torch.cat([q.sample((k - k // 2,)), q.rsample((k // 2,))])),),
         RIGHT,
     ),
     ("right", (broken_kl(),), "gradient right"),
-    ("path gradient only", (broken_kl(term=lambda q, z, p: frozen(q).log_prob(z) - p(z)),), "gradient right"),
+    (
+        "path gradient only",
+        (broken_kl(term=lambda q, z, p: frozen(q).log_prob(z) - p(z)),),
+        "gradient right",
+    ),
     ("entropy", (broken_kl(term=lambda q, z, p: -q.entropy() - p(z)),), "gradient right"),
     ("detached", (lambda *a: broken_kl()(*a).detach(),), "no gradient at all"),
     ("a new tensor", (item,), "no gradient at all"),
     ("no_grad", (torch.no_grad()(broken_kl()),), "no gradient at all"),
-    ("all inputs detached", (lambda m, v, p, k: broken_kl()(m.detach(), v.detach(), p, k),), "no gradient at all"),
+    (
+        "all inputs detached",
+        (lambda m, v, p, k: broken_kl()(m.detach(), v.detach(), p, k),),
+        "no gradient at all",
+    ),
     ("minus", (lambda *a: -broken_kl()(*a),), "value wrong"),
     ("halved", (lambda *a: 0.5 * broken_kl()(*a),), "value wrong"),
     ("no log q", (broken_kl(term=lambda q, z, p: -p(z)),), "value wrong"),
-    ("exp(log_var) in the draws", (broken_kl(lambda q, m, v, k: m + v.exp() * torch.randn(k, *m.shape)),), "value wrong"),
+    (
+        "exp(log_var) in the draws",
+        (broken_kl(lambda q, m, v, k: m + v.exp() * torch.randn(k, *m.shape)),),
+        "value wrong",
+    ),
     ("at the mean", (broken_kl(lambda q, m, v, k: m.expand(k, *m.shape)),), "value wrong"),
     ("clamped", (lambda *a: broken_kl()(*a).clamp(min=3),), "value wrong"),
     ("log_var clamped", (lambda m, v, p, k: broken_kl()(m, v.clamp(min=0), p, k),), "value wrong"),
     ("batch averaged", (lambda *a: broken_kl()(*a).mean().expand(24),), "value wrong"),
-    ("mean over latents", (broken_kl(term=lambda q, z, p: (q.log_prob(z) - p(z)) / z.shape[-1]),), "value wrong"),
+    (
+        "mean over latents",
+        (broken_kl(term=lambda q, z, p: (q.log_prob(z) - p(z)) / z.shape[-1]),),
+        "value wrong",
+    ),
     ("one number", (lambda *a: broken_kl()(*a).mean(),), "wrong shape"),
     ("not summed", (lambda m, v, p, k: broken_kl()(m, v, p, k)[:, None] + 0 * m,), "wrong shape"),
     ("a float", (lambda *a: broken_kl()(*a).mean().item(),), "wrong type"),
@@ -727,7 +806,11 @@ tried(
     ("pieces", (pieces,), RIGHT),
     ("kinks", (kinks,), RIGHT),
     ("a loop", (loop_over_s,), RIGHT),
-    ("exponentials", ((lambda s: s + 0.5 * torch.exp(-9 * s) - 0.5 * torch.exp(-9 * (1 - s))),), RIGHT),
+    (
+        "exponentials",
+        ((lambda s: s + 0.5 * torch.exp(-9 * s) - 0.5 * torch.exp(-9 * (1 - s))),),
+        RIGHT,
+    ),
     ("tanh", ((lambda s: torch.tanh(20 * (s - 0.5)) - 1.5 * s + 0 * s),), RIGHT),
     ("fast", ((lambda s: s - torch.sin(20 * torch.pi * s)),), RIGHT),
     ("quadratic", ((lambda s: (s - 0.2) ** 2),), "the rule is exact"),
@@ -799,10 +882,18 @@ tried(
     ("in the other order", lambda: (trained_sparse(1), trained_sparse(0)), RIGHT),
     ("in eval mode", lambda: (trained_sparse(0).eval(), trained_sparse(1)), RIGHT),
     ("untrained", lambda: fresh(package_prior(0.8, 0.05)), "untrained"),
-    ("second untrained", lambda: (trained_sparse(0), fresh(package_prior(0.8, 0.05))[1]), "untrained"),
+    (
+        "second untrained",
+        lambda: (trained_sparse(0), fresh(package_prior(0.8, 0.05))[1]),
+        "untrained",
+    ),
     ("no prior given", lambda: (VAE(20), VAE(20)), "the dense prior"),
     ("swapped", lambda: fresh(package_prior(0.2, 0.05)), "spike_prob taken for on"),
-    ("squared", lambda: fresh(package_prior(0.8, 0.05**2)), "spike_var taken for a standard deviation"),
+    (
+        "squared",
+        lambda: fresh(package_prior(0.8, 0.05**2)),
+        "spike_var taken for a standard deviation",
+    ),
     ("root", lambda: fresh(package_prior(0.8, 0.05**0.5)), "root taken twice"),
     ("scaled", lambda: fresh(Normal(0.0, 0.24**0.5)), "a Gaussian of the sparse prior's variance"),
     ("swapped and squared", lambda: fresh(package_prior(0.2, 0.0025)), "another prior"),
@@ -811,18 +902,42 @@ tried(
     ("10 latents", lambda: fresh(package_prior(0.8, 0.05), 10), "another number of latents"),
     ("2 latents, dense", lambda: (VAE(2), VAE(2)), "another number of latents"),
     ("one model", lambda: (trained_sparse(0),) * 2, "the same model twice"),
-    ("a copy", lambda: (trained_sparse(0), copy.deepcopy(trained_sparse(0))), "the same model twice"),
-    ("with a history", lambda: ((trained_sparse(0), [1.0]), (trained_sparse(1), [1.0])), "not a model"),
+    (
+        "a copy",
+        lambda: (trained_sparse(0), copy.deepcopy(trained_sparse(0))),
+        "the same model twice",
+    ),
+    (
+        "with a history",
+        lambda: ((trained_sparse(0), [1.0]), (trained_sparse(1), [1.0])),
+        "not a model",
+    ),
     ("state dicts", lambda: (trained_sparse(0).state_dict(), {}), "not a model"),
     ("decoders", lambda: (trained_sparse(0).decoder, trained_sparse(1).decoder), "not a model"),
     ("losses", lambda: (98.0, 97.0), "not a model"),
     ("VAE itself", lambda: (VAE, VAE), "not a model"),
-    ("too short", lambda: trained_by(lambda c, k: (c.sum(1) + k.sum(1)).mean()), "short of the bound"),
+    (
+        "too short",
+        lambda: trained_by(lambda c, k: (c.sum(1) + k.sum(1)).mean()),
+        "short of the bound",
+    ),
     ("mean BCE", lambda: trained_by(lambda c, k: c.mean() + k.sum(1).mean()), "short of the bound"),
-    ("β = 20", lambda: trained_by(lambda c, k: (c.sum(1) + 99 * k.sum(1)).mean()), "no latent says anything"),
-    ("mean KL", lambda: trained_by(lambda c, k: (c.sum(1) + k.mean()).mean()), "nothing holds the KL down"),
+    (
+        "β = 20",
+        lambda: trained_by(lambda c, k: (c.sum(1) + 99 * k.sum(1)).mean()),
+        "no latent says anything",
+    ),
+    (
+        "mean KL",
+        lambda: trained_by(lambda c, k: (c.sum(1) + k.mean()).mean()),
+        "nothing holds the KL down",
+    ),
     ("no KL", lambda: trained_by(lambda c, k: c.sum(1).mean()), "nothing holds the KL down"),
-    ("batch summed", lambda: trained_by(lambda c, k: c.sum() + k.sum(1).mean()), "nothing holds the KL down"),
+    (
+        "batch summed",
+        lambda: trained_by(lambda c, k: c.sum() + k.sum(1).mean()),
+        "nothing holds the KL down",
+    ),
 )
 
 # --- 7.4
@@ -867,7 +982,13 @@ def by_a_wrapper(s=0.4):
     def posterior(mu, log_var):
         return Normal(s * mu, torch.exp(0.5 * log_var + math.log(s)))
 
-    return VAE(20, prior=Normal(torch.tensor(0.0), s), posterior=posterior, encoder=dense().encoder, decoder=Scaled(s))
+    return VAE(
+        20,
+        prior=Normal(torch.tensor(0.0), s),
+        posterior=posterior,
+        encoder=dense().encoder,
+        decoder=Scaled(s),
+    )
 
 
 def each_its_own():
@@ -918,7 +1039,11 @@ tried(
     "half_the_count",
     ("0.49", lambda: (dense(), control()), RIGHT),
     ("0.1", lambda: (dense(), control(0.1)), RIGHT),
-    ("the other sign", lambda: (dense(), control(-0.49, width=0.49, prior=Normal(0.0, 0.49))), RIGHT),
+    (
+        "the other sign",
+        lambda: (dense(), control(-0.49, width=0.49, prior=Normal(0.0, 0.49))),
+        RIGHT,
+    ),
     ("a wrapper", lambda: (dense(), by_a_wrapper()), RIGHT),
     ("a unit for each", lambda: (dense(), each_its_own()), RIGHT),
     ("√VARIANCE", lambda: (dense(), control(math.sqrt(0.24))), RIGHT),
@@ -933,10 +1058,26 @@ tried(
     ("prior left", lambda: (dense(), control(prior=Normal(0.0, 1.0))), UNITS["p"]),
     ("s for s²", lambda: (dense(), control(prior=Normal(0.0, 0.49**2))), UNITS["p"]),
     ("root of s", lambda: (dense(), control(prior=Normal(0.0, 0.7))), UNITS["p"]),
-    ("prior and decoder left", lambda: (dense(), control(read=1.0, prior=Normal(0.0, 1.0))), UNITS["d"]),
-    ("only the means", lambda: (dense(), control(width=1.0, read=1.0, prior=Normal(0.0, 1.0))), UNITS["w"]),
-    ("sparse prior", lambda: (dense(), control(prior=package_prior(0.8, 0.05))), "a prior of another shape"),
-    ("Laplace prior", lambda: (dense(), control(prior=Laplace(0.0, 0.35))), "a prior of another shape"),
+    (
+        "prior and decoder left",
+        lambda: (dense(), control(read=1.0, prior=Normal(0.0, 1.0))),
+        UNITS["d"],
+    ),
+    (
+        "only the means",
+        lambda: (dense(), control(width=1.0, read=1.0, prior=Normal(0.0, 1.0))),
+        UNITS["w"],
+    ),
+    (
+        "sparse prior",
+        lambda: (dense(), control(prior=package_prior(0.8, 0.05))),
+        "a prior of another shape",
+    ),
+    (
+        "Laplace prior",
+        lambda: (dense(), control(prior=Laplace(0.0, 0.35))),
+        "a prior of another shape",
+    ),
     ("moved prior", lambda: (dense(), control(prior=Normal(1.0, 0.49))), UNITS["p"]),
     ("half silenced", lambda: (dense(), silenced()), "latents switched off"),
     ("all silenced", lambda: (dense(), silenced(20)), "latents switched off"),
@@ -950,5 +1091,9 @@ tried(
     ("swapped", lambda: (control(), dense()), "more than before"),
     ("its decoder", lambda: (dense(), dense().decoder), "not a model"),
     ("a number", lambda: (dense(), 0.49), "not a model"),
-    ("a joint prior", lambda: (dense(), control(prior=MultivariateNormal(torch.zeros(20), 0.24 * torch.eye(20)))), "wrong shape"),
+    (
+        "a joint prior",
+        lambda: (dense(), control(prior=MultivariateNormal(torch.zeros(20), 0.24 * torch.eye(20)))),
+        "wrong shape",
+    ),
 )
