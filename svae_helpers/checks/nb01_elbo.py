@@ -128,7 +128,7 @@ log_marginal.mistakes(
             M(
                 "sign, and sum over samples",
                 lambda w: -w.sum(0),
-                "Two mistakes at once give your numbers. The sign is the wrong way round: it is the "
+                "Two mistakes at once give your numbers. The sign is the wrong way round: it is a "
                 "bound, not a loss. And: you sum over the samples; an expectation is their mean.",
             ),
             M(

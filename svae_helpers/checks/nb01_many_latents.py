@@ -59,7 +59,7 @@ predicted_draws.mistakes(
     (
         "error forgotten",
         lambda: E2**LATENTS,
-        "That is about E[w²] itself. K divides E[w²] − 1, and the rest is the error's *square*, 0.1².",
+        "That is about E[w²] itself. K divides E[w²] − 1, the rest is the error's *square*, 0.1².",
     ),
     ("a grid's number", lambda: 1e20, "That is the grid with 10 points an axis, 10^20."),
 )
