@@ -90,6 +90,11 @@ PRIOR = (  # of (z, spike_prob, spike_var), log-density per latent
             math.log(1 - p) - z**2 / 2 - LOG_2PI,
         ),
     ),
+    M(
+        "precision for variance",
+        lambda z, p, v: spike_and_slab(z, p, 1 / v),
+        "You take 1/spike_var for the spike's variance; `spike_var` is the variance already.",
+    ),
     M("spike only", lambda z, p, v: log_normal(z, v), lambda z, p, v: _joint(z, p, v)[0]),
     M("slab only", lambda z, p, v: log_normal(z, 1.0), lambda z, p, v: _joint(z, p, v)[1]),
     M("larger component only", lambda z, p, v: torch.maximum(*_joint(z, p, v))),

@@ -33,6 +33,17 @@ predicted_slopes.mistakes(
     ),
     ("swapped", lambda: (SHRUNK, 1.0), "The first number is `q.sample`'s, whose KL does not pull."),
     ("neither shrinks", lambda: (1.0, 1.0), lambda: (1.0, 1 / (1 + NOISE_VAR)), NARROW),
+    (
+        "a negative slope",
+        lambda: (1.0, -SHRUNK),
+        lambda: (-1.0, SHRUNK),
+        "Neither KL turns the sign around: μ lies between 0 and x.",
+    ),
+    (
+        "beyond the image",
+        *(lambda a=a, b=b: (a, b) for a in (2.0, 4.5) for b in (SHRUNK, 1.0, 5.0)),
+        "A slope above 1 puts μ beyond x. Nothing pulls there.",
+    ),
     ("halfway", lambda: (1.0, 0.5), NARROW),
     (
         "the spike's variance",

@@ -689,7 +689,7 @@ tried(
         lambda g, m, v, a: (gates(g, a) + (1 - g) * kls(m, v)).sum(1),
         "Gaussian KL weighted by the closed gate",
     ),
-    ("γ²", lambda g, m, v, a: (gates(g, a) + g**2 * kls(m, v)).sum(1), UNNAMED),
+    ("γ²", lambda g, m, v, a: (gates(g, a) + g**2 * kls(m, v)).sum(1), "gate squared"),
     ("no prior", lambda g, m, v, a: (gates(g, 0.5) + g * kls(m, v)).sum(1), "slab_prob forgotten"),
     (
         "entropy only",
@@ -718,7 +718,11 @@ tried(
         ).sum(1),
         "KL the wrong way round",
     ),
-    ("μ gated", lambda g, m, v, a: (gates(g, a) + kls(g * m, v)).sum(1), UNNAMED),
+    (
+        "μ gated",
+        lambda g, m, v, a: (gates(g, a) + kls(g * m, v)).sum(1),
+        "gate inside the Gaussian KL",
+    ),
     ("sign", lambda g, m, v, a: -(gates(g, a) + g * kls(m, v)).sum(1), "sign"),
     (
         "logs of 10",
@@ -801,14 +805,14 @@ tried(
         lambda m, v, z, p: (
             each(m, v, z).sum(2, keepdim=True).logsumexp(1) - math.log(len(z)) - p
         ).mean(0),
-        UNNAMED,
+        "one mixture per vector",
     ),
     (
         "to N(0, 1)",
         lambda m, v, z, p: (
             each(m, v, z).logsumexp(1) - math.log(len(z)) - Normal(0.0, 1.0).log_prob(z) + 0 * p
         ).mean(0),
-        UNNAMED,
+        "N(0, 1) in the prior's place",
     ),
     (
         "max",
@@ -842,7 +846,7 @@ tried(
     (
         "summed and minus",
         lambda m, v, z, p: (p + math.log(len(z)) - each(m, v, z).logsumexp(1)).sum(0),
-        UNNAMED,
+        "sign, and draws summed",
     ),
     (
         "detached p",

@@ -250,7 +250,11 @@ tried(
         lambda m, v: m + (v / 4).exp() * torch.randn_like(m),
         "root taken twice",
     ),
-    ("eps times mu", lambda m, v: m * (1 + std(v) * torch.randn_like(m)), UNNAMED),
+    (
+        "eps times mu",
+        lambda m, v: m * (1 + std(v) * torch.randn_like(m)),
+        "noise multiplied by the mean",
+    ),
     ("student t", lambda m, v: m + std(v) * StudentT(3.0).sample(m.shape), "noise not normal"),
     (
         "0.9 eps",
@@ -283,14 +287,14 @@ tried(
     (
         "tanh",
         lambda l, x: -F.binary_cross_entropy((torch.tanh(l) + 1) / 2, x, reduction="none").sum(1),
-        UNNAMED,
+        "tanh for sigmoid",
     ),
     (
         "softplus without x",
         lambda l, x: -F.softplus(l).sum(1),
         "one term's logit has the wrong sign",
     ),
-    ("x*l - exp", lambda l, x: (x * l - torch.exp(l)).sum(1), UNNAMED),
+    ("x*l - exp", lambda l, x: (x * l - torch.exp(l)).sum(1), "exp for softplus"),
     (
         "prob not log",
         lambda l, x: (x * l.sigmoid() + (1 - x) * (1 - l.sigmoid())).sum(1),
@@ -491,7 +495,7 @@ tried(
         lambda z, p, v: logp(z, 0.5, v) + 0.5 * math.log(2 * math.pi),
         "weights forgotten, and 2π forgotten",
     ),
-    ("std= 1/v", lambda z, p, v: logp(z, p, 1 / v), UNNAMED),
+    ("std= 1/v", lambda z, p, v: logp(z, p, 1 / v), "precision for variance"),
 )
 tried(
     "slab_responsibility",
@@ -604,7 +608,7 @@ tried(
     (
         "mean p",
         lambda s, p, v: torch.where(torch.rand(s) < p, sq(v) * torch.randn(s), 1 + torch.randn(s)),
-        UNNAMED,
+        "slab not centred",
     ),
     (
         "laplace slab",
@@ -1036,7 +1040,7 @@ tried(
     (
         "p exp",
         lambda m, v, z, p: (each(m, v, z).logsumexp(1) - math.log(len(z)) - p.exp()).mean(0),
-        UNNAMED,
+        "log_p exponentiated",
     ),
     (
         "v clamp",
@@ -1180,7 +1184,12 @@ ESTIMATES = [  # what it is, a KL, its name in 5.1 and, in a loss, in 7.2
     ),
     ("not summed", K(red=lambda t: t.mean(0)), "latents not summed", None),
     ("sum K", K(red=lambda t: t.sum(0).sum(1)), "sum over samples", "sum over samples"),
-    ("sum K mean lat", K(red=lambda t: t.sum(0).mean(1)), UNNAMED, UNNAMED),
+    (
+        "sum K mean lat",
+        K(red=lambda t: t.sum(0).mean(1)),
+        "sum over samples, and mean over latents",
+        UNNAMED,
+    ),
     ("median", K(red=lambda t: t.median(0).values.sum(1)), "median for mean", "median for mean"),
     (
         "logsumexp",

@@ -61,7 +61,8 @@ numbers(
     no_gradient_taken_for_no_slope=[(0, 0.17)],
     halfway=[(1, 0.5), (1.0, 0.4)],
     shrunk_to_nothing=[(1, 0), (1.0, 0.0)],
-    _=[(2, 0.17), (-1, 0.17), (1, -0.17), (5, 5)],
+    beyond_the_image=[(2, 0.17), (5, 5)],
+    a_negative_slope=[(-1, 0.17), (1, -0.17)],
 )
 
 named("predicted_slopes", "the spike's variance", (1, 0.05))

@@ -53,12 +53,12 @@ tried(
         lambda m, v: (m + v.exp() * torch.randn_like(m)).detach(),
         "gradients do not flow",
     ),
-    ("uniform variance", lambda m, v: m + v.exp() * torch.rand_like(m), UNNAMED),
+    ("uniform variance", lambda m, v: m + v.exp() * torch.rand_like(m), "uniform noise"),
     ("no mean", lambda m, v: std(v) * torch.randn_like(m) + 0 * m, "mean forgotten"),
-    ("minus the mean", lambda m, v: std(v) * torch.randn_like(m) - m, UNNAMED),
+    ("minus the mean", lambda m, v: std(v) * torch.randn_like(m) - m, "mean with the wrong sign"),
     ("no noise", lambda m, v: m + std(v), "σ for noise"),
     ("noise unscaled", lambda m, v: m + torch.randn_like(m) + 0 * v, "σ forgotten"),
-    ("mean doubled", lambda m, v: 2 * m + std(v) * torch.randn_like(m), UNNAMED),
+    ("mean doubled", lambda m, v: 2 * m + std(v) * torch.randn_like(m), "mean counted twice"),
     ("one number of noise", lambda m, v: m + std(v) * torch.randn(()), "one ε for everything"),
     ("|noise|", lambda m, v: m + std(v) * torch.randn_like(m).abs(), "positive noise only"),
     (
@@ -188,7 +188,7 @@ tried(
     (
         "swapped, v as σ",
         where(lambda s, p: torch.rand(s) > p, lambda s, v: v * torch.randn(s)),
-        UNNAMED,
+        "swapped, and spike_var used as a standard deviation",
     ),
     (
         "one switch for all",
@@ -203,7 +203,7 @@ tried(
         "moment-matched Gaussian",
     ),
     ("root twice", where(off, lambda s, v: v**0.25 * torch.randn(s)), "root taken twice"),
-    ("uniform slab", where(off, lambda s, v: v**0.5 * torch.randn(s), torch.rand), UNNAMED),
+    ("uniform slab", where(off, lambda s, v: v**0.5 * torch.randn(s), torch.rand), "uniform slab"),
     ("uniform", where(off, lambda s, v: v**0.5 * torch.rand(s), torch.rand), "uniform noise"),
     (
         "spike added",
@@ -269,7 +269,7 @@ WRONG_KL = [
     ),
     ("detached and summed over K", kl(detached, red=lambda t: t.sum(0).sum(1)), UNNAMED),
     ("variance and mean over latents", kl(variance, red=lambda t: t.mean(0).mean(1)), UNNAMED),
-    ("largest", kl(red=lambda t: t.amax(0).sum(1)), UNNAMED),
+    ("largest", kl(red=lambda t: t.amax(0).sum(1)), "largest sample"),
     ("prior's mean", kl(integ=lambda q, p: q - p.mean()), UNNAMED),
     (
         "noise shared between images",
