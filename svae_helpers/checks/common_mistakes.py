@@ -62,6 +62,16 @@ CROSS_ENTROPY = (  # of (logits, x), per pixel
     M("squared error", lambda l, x: 0.5 * (l.sigmoid() - x) ** 2),
     M("squared error", lambda l, x: (l - x) ** 2),
     M("squared error", lambda l, x: 0.5 * (l - x) ** 2),
+    M(
+        "tanh for sigmoid",
+        lambda l, x: F.binary_cross_entropy((l.tanh() + 1) / 2, x, reduction="none"),
+        "Your probability is (1 + tanh)/2, which is the sigmoid of *twice* the logit.",
+    ),
+    M(
+        "exp for softplus",
+        lambda l, x: l.exp() - x * l,
+        "Your x·logit − exp(logit) is a Poisson's log-likelihood. Wanted is log(1 + exp(logit)).",
+    ),
     M("x·logit alone", lambda l, x: -x * l),
 )
 

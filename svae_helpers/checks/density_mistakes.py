@@ -16,6 +16,11 @@ LOG_Q = (  # of (z, mu, log_var), per latent
     M("log_var taken for σ", lambda z, m, v: log_q(z, m, 2 * v.log())),
     M("log_var taken for σ", lambda z, m, v: log_q(z, m, v.log())),
     M("root taken twice in log q", lambda z, m, v: log_q(z, m, 0.5 * v)),
+    M(
+        "σ where σ² belongs in log q",
+        lambda z, m, v: -0.5 * ((z - m) ** 2 / (0.5 * v).exp() + v + LOG_2PI),
+        "In log q's exponent you divide by σ. It is (z − μ)² / (2σ²).",
+    ),
     M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(min=-3)), extreme="log_var"),
     M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(-4, 2))),
     M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(min=2 * math.log(0.2)))),
@@ -84,6 +89,11 @@ PRIOR = (  # of (z, spike_prob, spike_var), log-density per latent
             math.log(p) - z**2 / (2 * v) - math.log(2 * math.pi * v),
             math.log(1 - p) - z**2 / 2 - LOG_2PI,
         ),
+    ),
+    M(
+        "precision for variance",
+        lambda z, p, v: spike_and_slab(z, p, 1 / v),
+        "You take 1/spike_var for the spike's variance; `spike_var` is the variance already.",
     ),
     M("spike only", lambda z, p, v: log_normal(z, v), lambda z, p, v: _joint(z, p, v)[0]),
     M("slab only", lambda z, p, v: log_normal(z, 1.0), lambda z, p, v: _joint(z, p, v)[1]),

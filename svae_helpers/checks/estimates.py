@@ -222,7 +222,8 @@ def times_a_factor(seen: Findings) -> bool:
     errors = _mean_errors(seen)
     factors = [1 + e / float(p.kl(*posterior(p, 24, 6)).sum(1).mean()) for p, e in errors]
     spread = max(factors, default=0.0) - min(factors, default=1.0)
-    return len(factors) == 4 and abs(factors[0] - 1) > 0.05 and spread < 0.1 * abs(factors[0] - 1)
+    few = 0.1 * min(abs(factors[0] - 1), 1.5 * abs(factors[0])) if factors else 0.0
+    return len(factors) == 4 and abs(factors[0] - 1) > 0.05 and spread < few
 
 
 def off_alike(seen: Findings) -> bool:
@@ -231,7 +232,8 @@ def off_alike(seen: Findings) -> bool:
     spread = max(errors, default=0.0) - min(errors, default=1.0)
     alike = len(errors) == 4 and abs(errors[0]) > 1 and spread < 0.1 * abs(errors[0])
     other = 100 * float(seen.looks["logits"].sinh().mean()) if "logits" in seen.looks else 0.0
-    return alike and abs(other - errors[0]) > 0.3 * abs(errors[0])
+    pulls = not seen.failed & {"gradient mu", "gradient log_var"}  # is the KL right, then?
+    return alike and pulls and abs(other - errors[0]) > 0.3 * abs(errors[0])
 
 
 def closed_entropy(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:

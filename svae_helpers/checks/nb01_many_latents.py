@@ -56,5 +56,10 @@ predicted_draws.mistakes(
         lambda: (E2**LATENTS - 1) / ERROR,
         "That is about (E[w²] − 1) / 0.1. But (E[w²] − 1) / K is the error's *square*, 0.1².",
     ),
+    (
+        "error forgotten",
+        lambda: E2**LATENTS,
+        "That is about E[w²] itself. K divides E[w²] − 1, the rest is the error's *square*, 0.1².",
+    ),
     ("a grid's number", lambda: 1e20, "That is the grid with 10 points an axis, 10^20."),
 )

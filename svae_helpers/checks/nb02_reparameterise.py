@@ -152,6 +152,22 @@ reparameterise.mistakes(
     ("σ forgotten", _scaled(torch.ones_like)),
     ("mean forgotten", lambda m, v: std(v) * torch.randn_like(m)),
     ("mean scaled too", lambda m, v: std(v) * (m + torch.randn_like(m))),
+    (
+        "mean with the wrong sign",
+        lambda m, v: std(v) * torch.randn_like(m) - m,
+        "You subtract `mu`.",
+    ),
+    (
+        "mean counted twice",
+        lambda m, v: 2 * m + std(v) * torch.randn_like(m),
+        "You add `mu` twice.",
+    ),
+    (
+        "noise multiplied by the mean",
+        lambda m, v: m * (1 + std(v) * torch.randn_like(m)),
+        "You multiply the noise by `mu`. It is σ·ε that is added to `mu`, whatever `mu` is.",
+    ),
+    ("uniform noise", lambda m, v: m + v.exp() * torch.rand_like(m)),
     ("no noise", lambda m, v: m + 0 * v),
     ("σ for noise", lambda m, v: m + std(v)),
     ("uniform noise", _scaled(std, torch.rand_like)),

@@ -70,9 +70,11 @@ class _Descent:
         for p in self.parameters:
             p.grad = None
 
-    def step(self) -> None:
+    def step(self, closure: Callable | None = None) -> Any:
+        loss = None if closure is None else closure()
         for p in self.parameters:
             p.data -= RATE * grad(p)
+        return loss
 
 
 def close(a: Tensor, b: Tensor) -> bool:
@@ -85,8 +87,23 @@ def grad(t: Tensor) -> Tensor:
     return torch.zeros_like(t) if t.grad is None else t.grad
 
 
-def _judge_network(seen: Seen, network: nn.Module, inputs: int, like: Any) -> None:
+def _unregistered(answers: Sequence[Tensor], networks: Sequence[nn.Module]) -> bool:
+    """Whether an answer depends on weights that no optimiser finds."""
+    known = {id(p) for network in networks for p in network.parameters()}
+    todo, done = [t.grad_fn for t in answers], {None}
+    while todo:
+        node = todo.pop()
+        if node not in done:
+            done.add(node)
+            todo += [before for before, _ in node.next_functions]
+            if id(getattr(node, "variable", None)) not in {*known, id(None)}:
+                return True
+    return False
+
+
+def _judge_network(seen: Seen, pair: Sequence, which: int, inputs: int, like: Any) -> None:
     """Look at a network far from where it begins, whatever its first weights are."""
+    network = pair[which]
     network.eval()
     with torch.no_grad():
         for p in network.parameters():
@@ -98,7 +115,12 @@ def _judge_network(seen: Seen, network: nn.Module, inputs: int, like: Any) -> No
     problem = judge_type(answer, like)
     if problem is not None:
         raise Stop(problem)
-    for part in answer if name == "encoder" else (answer,):
+    parts = answer if name == "encoder" else (answer,)
+    if _unregistered(parts, pair):
+        seen.fault("layers that are not registered", f"Look at the {name}.")
+    if close(parts[0], parts[-1]) and len(parts) > 1:
+        seen.fault("one head twice")
+    for part in parts:
         low, high = float(part.min()), float(part.max())
         if name == "decoder" and low >= 0 and high <= 1:
             seen.fault("probabilities for logits")
@@ -127,7 +149,7 @@ def _judge_draws(seen: Seen, passes: Sequence[tuple]) -> None:
     z, mu, log_var = (torch.cat(parts).flatten() for parts in zip(*rows)) if rows else [noise] * 3
     for name, (a, b) in ((name, way(mu, log_var)) for name, way in DRAWS.items()):
         halves = ((z - a) / b)[log_var < -1.5], ((z - a) / b)[log_var >= -1.5]
-        if all(h.mean().abs() < 0.4 and (h.std() - 1).abs() < 0.28 for h in halves):
+        if all(h.mean().abs() < 0.2 and (h.std() - 1).abs() < 0.16 for h in halves):
             return seen.fault(name) if name else None
     seen.fault("another draw", "z is not mu + σ·ε with σ = exp(log_var / 2) and normal ε.")
 
@@ -170,17 +192,20 @@ def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
         pair = made if isinstance(made, (tuple, list)) else ()
         if [isinstance(network, nn.Module) for network in pair] != [True, True]:
             seen.fault("not two networks")
+    for network, inputs in zip(made, (PIXELS, latents)):
+        if any(map(nn.parameter.is_lazy, network.parameters())):
+            seen.call(network, torch.zeros(2, inputs))
     weights = [[p.shape[-1] for p in network.parameters() if p.dim() > 1] for network in made]
     if not all(weights):
         seen.fault("layers that are not registered")
     if [w[0] for w in weights] == [latents, PIXELS]:
         seen.fault("encoder and decoder swapped")
-    _judge_network(seen, made[0], PIXELS, (torch.zeros(32, latents),) * 2)
-    _judge_network(seen, made[1], latents, torch.zeros(32, PIXELS))
+    _judge_network(seen, made, 0, PIXELS, (torch.zeros(32, latents),) * 2)
+    _judge_network(seen, made, 1, latents, torch.zeros(32, PIXELS))
     encoder, decoder = ours = watched()
     optimiser, values, moves = _Descent(*ours), [], []
     states = [copy.deepcopy(network.state_dict()) for network in ours]
-    for images in (64, 64, 7):
+    for images in (250, 250, 7):
         x = (torch.rand(images, PIXELS) < 0.4).float()
         values.append(seen.call(training_step, *ours, optimiser, x, like=0.0))
         moved = [old["weight"] - new.weight.detach() for old, new in zip(states, ours)]
@@ -225,6 +250,7 @@ WRONG = {
     "encoder and decoder swapped": nets({"pair": lambda p: p[::-1]}),
     "one head only": nets({"heads": lambda t: halves(t)[0]}),
     "heads not told apart": nets({"heads": same}),
+    "one head twice": nets({"heads": lambda t: halves(t)[:1] * 2}),
     "probabilities for logits": nets({"pixels": torch.sigmoid}),
     "bent answer": nets(
         {"heads": lambda t: halves(t.relu())},
@@ -249,11 +275,13 @@ WRONG = {
 }
 TEXTS = {
     "not two networks": "`build` returns two modules, `(encoder, decoder)`.",
-    "layers that are not registered": "A network has no weights that an optimiser could find: make "
+    "layers that are not registered": "A network has weights that no optimiser finds: make "
     "its layers in `__init__`, as attributes, not in a plain list or in `forward`.",
     "encoder and decoder swapped": "The first network takes latents, the second one pixels.",
     "one head only": "The encoder answers one tensor: q needs a mean and a log-variance.",
     "heads not told apart": "The encoder answers one tensor; wanted a tuple, `(mu, log_var)`.",
+    "one head twice": "The encoder answers the same tensor twice: `mu` and `log_var` need a layer "
+    "each, or half of a layer's outputs each.",
     "probabilities for logits": "The decoder answers between 0 and 1, as probabilities do; a logit "
     "may be any number.",
     "bent answer": "An answer that may be any number is bent by a function such as `relu`, `tanh` "

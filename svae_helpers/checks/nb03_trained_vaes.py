@@ -33,7 +33,7 @@ def _judge_loop(seen: Seen, train_vae: Callable) -> None:
     seen.call(train_vae, *ours, images, EPOCHS)
     shown = torch.cat([x for x, *_ in ours[0].kept]) if ours[0].kept else images[:0]
     found = len((shown.double() @ torch.rand(PIXELS, dtype=torch.float64)).unique())
-    if found <= IMAGES / 2:
+    if found < 0.92 * IMAGES:  # drawn with replacement, 86% come at least once in two epochs
         seen.fault("part of the images", f"Of {IMAGES} images it used {found}.")
     if abs(len(shown) / IMAGES - EPOCHS) > 0.5:
         each = f"In {EPOCHS} epochs it used an image {len(shown) / IMAGES:.2g} times on average."
@@ -56,6 +56,8 @@ def _elbo(seen: Seen, encoder: nn.Module, decoder: nn.Module) -> tuple[float, fl
     mu, log_var = (head.detach() for head in heads)
     z = mu + std(log_var) * torch.randn_like(mu)
     logits = seen.call(decoder.eval(), z, like=x).detach()
+    if logits.min() >= 0 and logits.max() <= 1:
+        seen.fault("probabilities for logits")
     kl = kl_standard(mu, log_var).sum(1).mean()
     return float(-bce(logits, x).sum(1).mean() - kl), float(kl)
 
@@ -67,6 +69,12 @@ def _examine(seen: Seen, train_vae: Callable, models: Any) -> str:
     if [[isinstance(network, nn.Module) for network in pair] for pair in pairs] != [[True] * 2] * 2:
         seen.fault("not two models")
     weights = [[p for network in pair for p in network.parameters()] for pair in pairs]
+    takes = [
+        [next((p.shape[-1] for p in n.parameters() if p.dim() > 1), 0) for n in pair]
+        for pair in pairs
+    ]
+    if [2, PIXELS] in takes:
+        seen.fault("decoder first")
     if all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(*weights)):
         seen.fault("one model twice")
     found = [_elbo(seen, *pair) for pair in pairs]
@@ -120,7 +128,8 @@ trained_vaes.mistakes(
         "part of the images",
         _loop(rows=lambda n: [torch.arange(64)]),
         _loop(do=lambda *_: None),
-        "Each epoch goes through all batches of all images; is a `return` or a `break` too early?",
+        "Each epoch goes through all batches of all images; is a `return` or a `break` too early, "
+        "or are rows drawn with replacement?",
     ),
     (
         "epochs not counted",
@@ -153,6 +162,16 @@ trained_vaes.mistakes(
         lambda: (_train(), _trained()[0]),
         lambda: (_train(), _trained()[:1]),
         "Hand over a list of two pairs, `[(encoder, decoder), (encoder, decoder)]`.",
+    ),
+    (
+        "decoder first",
+        lambda: (_train(), [pair[::-1] for pair in _trained()]),
+        "The first network of a pair takes latents: the pairs are `(encoder, decoder)`.",
+    ),
+    (
+        "probabilities for logits",
+        lambda: (_train(), [(e, nn.Sequential(d, nn.Sigmoid())) for e, d in _trained()]),
+        "A decoder answers between 0 and 1, as probabilities do; a logit may be any number.",
     ),
     (
         "one model twice",

@@ -13,9 +13,9 @@ def _size(spike_var: float, logit: float = 0.0) -> float:
     return math.sqrt((c + logit) / (0.5 / spike_var - 0.5))
 
 
-def _sizes(spike_var: float) -> tuple[float, float]:
-    """|z| where P(slab | z) is 1 − SURE and SURE."""
-    logit = math.log(SURE / (1 - SURE))
+def _sizes(spike_var: float, sure: float = SURE) -> tuple[float, float]:
+    """|z| where P(slab | z) is 1 − sure and sure."""
+    logit = math.log(sure / (1 - sure))
     return _size(spike_var, -logit), _size(spike_var, logit)
 
 
@@ -37,7 +37,26 @@ undecided_sizes.mistakes(
     (
         "the crossover",
         lambda: [_size(0.05)] * 2,
+        lambda: (_sizes(0.05)[0], _size(0.05)),
+        lambda: (_size(0.05), _sizes(0.05)[1]),
         "That is the cross, where on and off are equally likely. Go to the heights 0.2 and 0.8.",
+    ),
+    (
+        "heights for sizes",
+        lambda: (1 - SURE, SURE),
+        "Those are the heights, on the vertical axis. The sizes |z| are below, where the curve is.",
+    ),
+    ("squares for sizes", lambda: [z**2 for z in _sizes(0.05)], "That is z²; |z| is its root."),
+    (
+        "minus and plus",
+        *(lambda k=k: (-_sizes(0.05)[k], _sizes(0.05)[k]) for k in (0, 1)),
+        "Those are one size, on both sides of 0. Wanted are two sizes |z|, at two heights.",
+    ),
+    (
+        "another height",
+        lambda: _sizes(0.05, 0.9),
+        lambda: _sizes(0.05, 0.7),
+        "There the latent is off, and on, with another probability. Go to the heights 0.2 and 0.8.",
     ),
 )
 

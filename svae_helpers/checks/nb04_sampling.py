@@ -140,6 +140,26 @@ sample.mistakes(
     ("slab only", lambda shape, p, v: torch.randn(shape)),
     ("uniform noise", _draws(noise=lambda shape: ROOT3 * (2 * torch.rand(shape) - 1))),
     ("uniform noise", _draws(noise=torch.rand)),
+    (
+        "uniform slab",
+        lambda shape, p, v: torch.where(
+            torch.rand(shape) < p, v**0.5 * torch.randn(shape), torch.rand(shape)
+        ),
+        "The slab's draws are uniform (`rand`); the slab is Gaussian (`randn`).",
+    ),
+    (
+        "swapped, and spike_var used as a standard deviation",
+        lambda shape, p, v: _draws()(shape, 1 - p, v**2),
+        "`spike_prob` is the probability of *off*, and `spike_var` a variance: the width is its "
+        "root.",
+    ),
+    (
+        "slab not centred",
+        lambda shape, p, v: torch.where(
+            torch.rand(shape) < p, v**0.5 * torch.randn(shape), 1 + torch.randn(shape)
+        ),
+        "The slab's draws have another mean than 0.",
+    ),
     ("uniform noise", _draws(noise=lambda shape: 2 * torch.rand(shape) - 1)),
     ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.5)),
     ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.8)),

@@ -48,6 +48,16 @@ monte_carlo_kl.mistakes(
     ("latents not summed", _reduced(lambda t: t.mean(0))),
     ("samples not averaged", _reduced(lambda t: t.sum(-1))),
     ("sum over samples", _reduced(lambda t: t.sum(0).sum(-1))),
+    (
+        "sum over samples, and mean over latents",
+        _reduced(lambda t: t.sum(0).mean(-1)),
+        "Samples are averaged, and latents summed: yours are the other way round.",
+    ),
+    (
+        "largest sample",
+        _reduced(lambda t: t.amax(0).sum(-1)),
+        "You keep the largest of the samples; an expectation is estimated by their mean.",
+    ),
     ("clamped at 0", _reduced(lambda t: t.mean(0).sum(-1).relu())),
     ("clamped at 0", _reduced(lambda t: t.mean(0).relu().sum(-1))),
     ("clamped at 0", _reduced(lambda t: t.mean(0).sum(-1).abs())),

@@ -29,10 +29,10 @@ scaled_count.mistakes(
         "4 of 20 is what the *sparse* prior turns on. The scaled model's prior has no spike; ask "
         "how often |z| > 0.551 under N(0, 0.24).",
     ),
+    ("the share", lambda: draws_past(VARIANCE) / LATENTS, "About one latent's share; here are 20."),
     (
         "next to none",
         lambda: draws_past(VARIANCE**2),
-        lambda: draws_past(VARIANCE) / LATENTS,
         lambda: 0.0,
         "0.24 is a variance, so the standard deviation is 0.49, and 0.551 is only 1.12 of them.",
     ),

@@ -125,6 +125,11 @@ sparse_vae_loss.mistakes(
         extreme=lambda exercise, evidence: not evidence.steady,
     ),
     (
+        "log p at the mean",
+        lambda l, x, m, v, z, p, s: (bce(l, x), log_q(z, m, v) - spike_and_slab(m, p, s)),
+        "You take log p at the mean `mu`, and log q at the draw z. Both are taken at z.",
+    ),
+    (
         "evaluated at the mean",
         lambda l, x, m, v, z, p, s: sparse_vae_loss.right(l, x, m, v, m + 0 * z, p, s),
         _with_prior(lambda z, p, s: spike_and_slab(0 * z, p, s)),

@@ -17,6 +17,7 @@ from .small_vae import (
     device_of,
     log_likelihood,
     log_prior,
+    mirrored,
     on_digits,
     sparse_prior,
 )
@@ -26,7 +27,8 @@ SAME_ELBO, SAME_KEPT, SAME_HOYER = 0.1, 0.5, 0.005  # nats, nats, Hoyer's units
 
 
 def _examine(seen: Seen, dense: Any, control: Any) -> str:
-    before, after = on_digits(seen, dense), on_digits(seen, control)
+    before = on_digits(seen, dense)
+    after = on_digits(seen, control, beside=before)
     if before.mu.shape != after.mu.shape:
         text = f"It has {after.mu.shape[1]} latents, the dense model {before.mu.shape[1]}."
         seen.fault("another number of latents", text)
@@ -57,14 +59,16 @@ def _explain(
     curve = prior.diff(n=2, dim=0)  # of a Gaussian's log-density: the same everywhere
     if (curve - curve[:1]).abs().max() > 1e-3 * curve.abs().max():
         seen.fault("a prior of another shape", numbers)
-    units = after.mu.std(dim=0) / before.mu.std(dim=0)
-    if (units < 1e-3).any():
+    units = after.mu.std(dim=0) / before.mu.std(dim=0) * mirrored(before.mu, after.mu)
+    if (units.abs() < 1e-3).any():
         seen.fault("latents switched off", numbers)
     if not torch.allclose(after.mu, before.mu * units, rtol=1e-2, atol=1e-3):
         seen.fault("another model", numbers)
-    wanted = log_prior(seen, dense, (z / units).to(there)).cpu() - units.log()
+    wanted = log_prior(seen, dense, (z / units).to(there)).cpu() - units.abs().log()
     faults = {
-        "widths in other units": not torch.allclose(after.sigma, before.sigma * units, rtol=1e-2),
+        "widths in other units": not torch.allclose(
+            after.sigma, before.sigma * units.abs(), rtol=1e-2
+        ),
         "decoder in other units": not torch.allclose(
             log_likelihood(seen, control, after.mu.to(here)),
             log_likelihood(seen, dense, before.mu.to(there)),

@@ -75,6 +75,21 @@ gated_kl.mistakes(
     ("hard gate", lambda g, m, v, a: _gate(g, a) + (g > 0.5) * kl_standard(m, v)),
     ("hard gate", lambda g, m, v, a: _gate((g > 0.5).to(g), a) + (g > 0.5) * kl_standard(m, v)),
     ("both terms weighted by the gate", lambda g, m, v, a: g * (_gate(g, a) + kl_standard(m, v))),
+    (
+        "gate inside the Gaussian KL",
+        lambda g, m, v, a: _gate(g, a) + kl_standard(g * m, v),
+        "You multiply μ by the gate, which weighs the whole Gaussian KL, which only an open gate pays.",
+    ),
+    (
+        "gate squared",
+        lambda g, m, v, a: _gate(g, a) + g**2 * kl_standard(m, v),
+        "The gate weighs the Gaussian KL twice.",
+    ),
+    (
+        "slab_prob forgotten",
+        lambda g, m, v, a: gated_kl.right(g, m, v, 0.5),
+        "Your gates have the prior ½. It is `slab_prob`.",
+    ),
     ("slab_prob taken for the spike's", lambda g, m, v, a: gated_kl.right(g, m, v, 1 - a)),
     (
         "gates' KL the wrong way round",

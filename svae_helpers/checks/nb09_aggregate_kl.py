@@ -93,7 +93,39 @@ aggregate_kl.mistakes(
     ("each image's own posterior only", lambda m, v, z, p: log_q(z, m, v) - p),
     ("mean of logarithms", lambda m, v, z, p: _each(m, v, z).mean(1) - p),
     ("1/B of the mixture forgotten", lambda m, v, z, p: torch.logsumexp(_each(m, v, z), 1) - p),
+    (
+        "log B added",
+        lambda m, v, z, p: _log_sum(m, v, z) + math.log(len(z)) - p,
+        "The sign of log B is the wrong way round: the mixture's weights are 1/B.",
+    ),
+    (
+        "largest density only",
+        lambda m, v, z, p: _each(m, v, z).amax(1) - math.log(len(z)) - p,
+        lambda m, v, z, p: _each(m, v, z).amax(1) - p,
+        "You keep the posterior under which the draw is likeliest. The mixture adds up all B.",
+    ),
     ("own posterior left out", _left_out),
+    (
+        "one mixture per vector",
+        lambda m, v, z, p: _log_mean(_each(m, v, z).sum(-1))[:, None] - p,
+        "You sum over the latents before the mixture. Here every latent has a mixture of its own.",
+    ),
+    (
+        "N(0, 1) in the prior's place",
+        lambda m, v, z, p: _log_mean(_each(m, v, z)) + 0.5 * (z**2 + math.log(2 * math.pi)),
+        "You take the KL to N(0, 1). The prior's log-density is handed over: `log_p`.",
+    ),
+    (
+        "log_p exponentiated",
+        lambda m, v, z, p: _log_mean(_each(m, v, z)) - p.exp(),
+        "You subtract the density exp(`log_p`). `log_p` is the logarithm already.",
+    ),
+    (
+        "sign, and draws summed",
+        whole(lambda m, v, z, p: (p - _log_mean(_each(m, v, z))).sum(0)),
+        "Two mistakes at once give your numbers. The sign is the wrong way round: log q − log p. "
+        "And: you sum over the draws; the expectation is their mean.",
+    ),
     (
         "B − 1 for B",
         lambda m, v, z, p: (

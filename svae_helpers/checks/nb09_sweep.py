@@ -28,7 +28,10 @@ def _mean(setting: dict, measure: str = "count") -> float:
     return _sweep()[(_sweep()[list(setting)] == pd.Series(setting)).all(axis=1)][measure].mean()
 
 
-@question("9.2", distance=0.25, unit="latents", too_high="The term moves it less than that.")
+LESS = "The term moves it less than that."
+
+
+@question("9.2", distance=0.25, unit="latents", too_low=LESS, too_high=LESS)
 def fashion_count() -> float:
     """Count (a) on Fashion-MNIST with λ = 1."""
     return _mean(_setting("fashion", marginal_weight=1.0))
@@ -47,12 +50,21 @@ fashion_count.mistakes(
 
 
 def _examine(seen: Seen, without: dict, with_term: dict) -> str:
-    names, pair = list(_setting()), (without, with_term)
+    names, pair = [*_setting(), "seed"], (without, with_term)
     if not all(isinstance(p, dict) and p.keys() <= set(names) for p in pair) or not all(
         isinstance(value, str | float | int) for p in pair for value in p.values()
     ):
         seen.fault("not settings", f"They are {', '.join(names)}.")
-    one, other = (_setting(**p) for p in pair)
+    for name, value in ((n, v) for p in pair for n, v in p.items()):
+        known = _sweep()[name].unique().tolist()
+        if isinstance(value, str) != isinstance(known[0], str):
+            seen.fault(
+                "an unknown value",
+                f"`{name}` is {'a word' * isinstance(known[0], str) or 'a number'}.",
+            )
+        if isinstance(value, str) and value not in known:
+            seen.fault("an unknown value", f"`{name}` is one of {', '.join(known)}.")
+    one, other = ({"seed": 0} | _setting(**p) for p in pair)
     differ = [name for name in names if one[name] != other[name]]
     if {one["prior"], other["prior"]} & {"sparse", "gated"}:
         seen.fault("a sparse prior")
@@ -62,7 +74,7 @@ def _examine(seen: Seen, without: dict, with_term: dict) -> str:
         seen.fault("two changes", f"Yours differ in {', '.join(differ)}.")
     if one["marginal_weight"] != 0:
         seen.fault("λ in both")
-    before, after = _mean(one), _mean(other)
+    before, after = (_mean({n: v for n, v in s.items() if n != "seed"}) for s in (one, other))
     if not before + after > 0:
         seen.fault("not in the sweep")
     return f"Count (a): {before:.1f} without the term, {after:.1f} with it."
@@ -90,6 +102,12 @@ control.mistakes(
     ("the same λ", _pair(SCALED, SCALED), _pair(SCALED, DENSE), "λ is the same in both."),
     ("two changes", _pair(DENSE, SCALED | ONE), TWO),
     ("λ in both", _pair(SCALED | ONE, SCALED | THREE), "The first must be without: λ = 0."),
+    (
+        "an unknown value",
+        _pair({"prior": "N(0, 1)"}, {"prior": "N(0, 1)"} | ONE),
+        _pair(SCALED, SCALED | {"marginal_weight": "1.0"}),
+        "A field of `Setting` has no such value.",
+    ),
     ("not in the sweep", _pair(SCALED, SCALED | THREE), NOT_RUN),
     (
         "not settings",

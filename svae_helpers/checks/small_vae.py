@@ -51,13 +51,19 @@ class OnDigits(NamedTuple):
 
 def device_of(seen: Seen, model: Any) -> torch.device:
     """Where a model's weights are, once it is sure that it is one."""
-    if not all(hasattr(model, name) for name in ("encode", "decode", "prior", "parameters")):
-        seen.fault("not a model", f"This is a {type(model).__name__}; hand over a `VAE`.")
+    parts = all(hasattr(model, name) for name in ("encode", "decode", "prior"))
+    if not (parts and isinstance(model, nn.Module)):
+        this = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        seen.fault("not a model", f"This is {this}; hand over a `VAE`.")
     return next(iter(model.parameters())).device
 
 
-def on_digits(seen: Seen, model: Any) -> OnDigits:
-    """Measure a learner's model, by the same noise each time; KL(q ‖ p) by the trapezium rule."""
+def on_digits(seen: Seen, model: Any, beside: OnDigits | None = None) -> OnDigits:
+    """Measure a learner's model, by the same noise each time; KL(q ‖ p) by the trapezium rule.
+
+    Args:
+        beside: another model; latents that are its mirror image get its noise mirrored.
+    """
     device = device_of(seen, model)
     x = digits()[1].to(device)
     q = seen.call(model.encode, x)
@@ -67,8 +73,15 @@ def on_digits(seen: Seen, model: Any) -> OnDigits:
     log_p = log_prior(seen, model, mu + sigma * t)
     kl = (weight * (-0.5 * (t**2 + LOG_2PI) - sigma.log() - log_p)).sum(0)
     noise = torch.randn(mu.shape, generator=torch.Generator().manual_seed(0)).to(device)
+    if beside is not None and beside.mu.shape == mu.shape:
+        noise = noise * mirrored(beside.mu.to(device), mu)
     likelihood = log_likelihood(seen, model, mu + sigma * noise)
     return OnDigits(mu.cpu(), sigma.cpu(), kl.sum(1).cpu(), likelihood)
+
+
+def mirrored(a: Tensor, b: Tensor) -> Tensor:
+    """−1 for latents whose means go the other way in b than in a, +1 for the rest; (D,)."""
+    return torch.where((a * b).sum(0) < 0, -1.0, 1.0)
 
 
 def log_prior(seen: Seen, model: Any, z: Tensor) -> Tensor:

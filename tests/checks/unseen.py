@@ -1,0 +1,28 @@
+"""A table of answers that the catalogues of mistakes were not written from.
+
+`tried("elbo", ("what it is", answer, "its name"), …)`: a right answer has RIGHT for its name, a
+wrong one that is refused without a name has UNNAMED. An answer to an exercise in MADE is a function
+that makes what is handed over.
+"""
+
+from typing import Any, NamedTuple
+
+RIGHT, UNNAMED = "(right)", "(refused without a name)"
+MADE = {"trained_vaes", "trained_sparse_vae", "half_the_count"}
+
+
+class Tried(NamedTuple):
+    """An answer that a student might give, and what its check should say."""
+
+    exercise: str
+    said: str
+    answer: Any
+    expected: str
+
+
+TABLE: list[Tried] = []
+
+
+def tried(exercise: str, *rows: tuple) -> None:
+    """Enter answers into the table."""
+    TABLE.extend(Tried(exercise, *row) for row in rows)
