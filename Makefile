@@ -138,5 +138,5 @@ $(LOWEST)/.installed: pyproject.toml tests/tools/lowest_versions.py
 	@"$(PYTHON)" -m venv --clear $(LOWEST)
 	@$(LOWEST)/bin/python tests/tools/lowest_versions.py >$(LOWEST)/lowest.txt
 	@$(LOWEST)/bin/python $(PIP_INSTALL) --constraint $(LOWEST)/lowest.txt \
-	    --editable '.[lab,test,grading]' $(call told,$(LOWEST))
+	    --editable '.[lab,test,grading,book]' $(call told,$(LOWEST))
 	@touch $@

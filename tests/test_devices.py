@@ -15,6 +15,10 @@ def pretend_cuda():
     Distribution.set_default_validate_args(False)  # it reads values, which fakes do not have
     try:
         with FakeTensorMode(), torch.device("cuda"):
+            try:
+                torch.as_tensor(torch.zeros(1))
+            except RuntimeError as error:  # torch 2.9 built for CUDA, where there is no driver
+                pytest.skip(f"this PyTorch asks a driver even for pretended tensors: {error}")
             yield
     finally:
         Distribution.set_default_validate_args(__debug__)

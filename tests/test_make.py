@@ -224,7 +224,7 @@ def test_test_lowest_pins_every_promise_in_an_environment_of_its_own(machine):
         assert done.returncode == 0, done.stderr
         assert f"pytest|PYTHONPATH={machine.folder}/tests/no_network|" in done.stdout
     (install,) = machine.installs()
-    assert "--constraint .venv-lowest/lowest.txt --editable .[lab,test,grading]" in install
+    assert "--constraint .venv-lowest/lowest.txt --editable .[lab,test,grading,book]" in install
     assert not (machine.folder / ".venv").exists()
     pins = (machine.folder / ".venv-lowest" / "lowest.txt").read_text().splitlines()
     text = (ROOT / "pyproject.toml").read_text()
