@@ -78,7 +78,7 @@ gated_kl.mistakes(
     (
         "gate inside the Gaussian KL",
         lambda g, m, v, a: _gate(g, a) + kl_standard(g * m, v),
-        "You multiply μ by the gate. It weighs the Gaussian KL as a whole.",
+        "You gate μ alone. The gate weighs the whole Gaussian KL, which only an open gate pays.",
     ),
     (
         "gate squared",
