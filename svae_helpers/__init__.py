@@ -42,7 +42,7 @@ from .spike_and_slab import SpikeAndSlab
 from .trained_models import pretrained
 from .training import default_optimiser, fit
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "VAE",

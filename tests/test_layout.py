@@ -1,18 +1,25 @@
 """The repository keeps the shape that the README promises."""
 
 import ast
+import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "svae_helpers"
 TOP_LEVEL = {
     ".ci",
+    ".github",
     ".gitignore",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "DATA_LICENSE",
     "LICENSE",
     "Makefile",
@@ -104,6 +111,16 @@ def upward(module: str, source: str) -> set[str]:
 
 def test_the_top_level_holds_nothing_else():
     assert {Path(name).parts[0] for name in tracked()} <= TOP_LEVEL
+
+
+def test_forks_run_what_everybody_runs():
+    """On GitHub, with the lowest Python that the package promises."""
+    job = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]["tests"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    (python,) = [step["with"]["python-version"] for step in job["steps"] if "with" in step]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert SpecifierSet(project["requires-python"]) == SpecifierSet(f">={python}")
 
 
 def test_every_helper_has_its_place_among_the_arrows():

@@ -1,8 +1,8 @@
 """`pip install .` alone gives the helpers, whole, and asks for nothing that they do not import."""
 
 import ast
+import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from .bare_package import copy_sources, pip_install
+from .conftest import NO_NETWORK
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "svae_helpers"
@@ -52,11 +55,7 @@ def test_an_undeclared_import_is_noticed():
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """A wheel built from a copy of the sources, without a network."""
-    copy = tmp_path_factory.mktemp("sources")
-    no_caches = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PACKAGE, copy / "svae_helpers", ignore=no_caches)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "DATA_LICENSE"):
-        shutil.copy(ROOT / name, copy)
+    copy = copy_sources(tmp_path_factory.mktemp("sources"))
     build = "from setuptools.build_meta import build_wheel; build_wheel('wheel')"
     (copy / "wheel").mkdir()
     subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
@@ -68,7 +67,8 @@ def test_the_wheel_holds_every_module_and_the_digits(wheel):
     packed = {name for name in wheel.namelist() if name.startswith("svae_helpers/")}
     modules = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")}
     assert modules <= packed
-    assert "svae_helpers/assets/mnist_5000.npz" in packed
+    assets = ("mnist_5000.npz", "pretrained.npz", "run_times.csv", "sweep.csv")
+    assert {f"svae_helpers/assets/{name}" for name in assets} <= packed
 
 
 def test_the_wheel_holds_both_licences(wheel):
@@ -99,3 +99,29 @@ print(tuple(train.images.shape), tuple(test.images.shape))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "(4000, 784) (1000, 784)", done.stderr
+
+
+def test_a_bare_installation_works_in_an_empty_folder(tmp_path):
+    """`pip install` as in Colab or a JupyterHub: digits, weights, sweep, checks and commands."""
+    script = """
+import svae_helpers
+from svae_helpers import checks
+from svae_helpers.sweep import read_sweep
+print(svae_helpers.__file__)
+print(svae_helpers.load_mnist()[1].images.shape, svae_helpers.pretrained("sparse").latent_dim)
+print(len(read_sweep()) > 100, checks.gaussian_kl(lambda mu, log_var: mu.sum(1)).status)
+"""
+    for name in ("sources", "empty"):
+        (tmp_path / name).mkdir()
+    target = pip_install(copy_sources(tmp_path / "sources"), tmp_path / "installed")
+    path = os.pathsep.join([str(target), str(NO_NETWORK)])
+    options = {"cwd": tmp_path / "empty", "capture_output": True, "text": True}
+    options["env"] = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", script], **options)
+    assert done.returncode == 0, done.stderr
+    found, *lines = done.stdout.splitlines()
+    assert found.startswith(str(target))
+    assert lines == ["torch.Size([1000, 784]) 20", "True failed"]
+    done = subprocess.run([sys.executable, "-m", "svae_helpers.sweep", "--help"], **options)
+    assert "--output" in done.stdout, done.stderr
+    assert list((tmp_path / "empty").iterdir()) == []

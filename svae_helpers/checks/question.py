@@ -20,8 +20,6 @@ from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any
 
-from torch import Tensor
-
 from .mistakes import Mistake, explained
 from .result import FAILED, NOT_ATTEMPTED, PASSED, CheckResult, verdict
 
@@ -110,16 +108,18 @@ def _plain(answer: Any) -> tuple | None:
     if isinstance(answer, (tuple, list)):
         parts = [_plain(part) for part in answer]
         return None if None in parts or not parts else tuple(p for part in parts for p in part)
-    if isinstance(answer, Tensor):
+    if hasattr(answer, "tolist"):  # a tensor, an array, a series
         answer = answer.tolist()
         return _plain(answer) if isinstance(answer, list) else (answer,)
-    return None if answer is None else (answer.item() if hasattr(answer, "item") else answer,)
+    return None if answer is None else (answer,)
 
 
 def _comparable(given: Any, wanted: Any) -> bool:
     if isinstance(wanted, (str, bool)):
         return type(given) is type(wanted)
-    return isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given)
+    if not isinstance(given, Real) or isinstance(given, bool):
+        return False
+    return abs(given) < 1e300  # neither infinite nor NaN
 
 
 def _listed(values: tuple, unit: str = "") -> str:

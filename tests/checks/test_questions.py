@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -55,6 +56,9 @@ floor.mistakes(("one latent's", lambda: 0.31, "Times 20."))
         (True, "wrong type"),
         (math.inf, "wrong type"),
         ((1.0, 2.0), "wrong type"),
+        (np.array([6.0]), None),
+        (np.float32(0.31), "one latent's"),
+        (10**400, "wrong type"),
     ],
 )
 def test_a_prediction_is_right_within_its_factor(answer, name):
