@@ -140,6 +140,13 @@ def test_a_detached_term_is_named(name):
             assert result.misconception in told | known | {f"{term.split(': ')[0]} detached"}, value
 
 
+@pytest.mark.parametrize("name", EXACT)
+def test_an_answer_of_another_shape_is_refused(name):
+    """As it comes, whole or in part: what broadcasts against the right shape is no answer."""
+    for wrong in (lambda *a: a[0], lambda *a: a[0][:1], lambda *a: a[0].sum(), lambda *a: a[0].T):
+        assert not EXACT[name](wrong)
+
+
 def test_a_nearly_right_answer_is_not_one_times_the_right_one():
     def padded(z, spike_prob, spike_var):
         return (EXACT["log_prob"].right(z, spike_prob, spike_var).exp() + 1e-3).log()

@@ -152,7 +152,7 @@ tried(
     ("loss of the batch", lambda j, q: -(j - q).mean(), "wrong shape"),
     ("sum and minus", lambda j, q: (q - j).sum(0), "sign, and sum over samples"),
     ("K − 1", lambda j, q: (j - q).sum(0) / max(len(j) - 1, 1), "K − 1 for K"),
-    ("detached", lambda j, q: (j.detach() - q).mean(0), "log p(x, z) detached"),
+    ("detached", lambda j, q: (j.detach() - q).mean(0), "gradients do not flow"),
     ("list", lambda j, q: list((j - q).mean(0)), "wrong type"),
     ("numpy", lambda j, q: (j - q).mean(0).detach().numpy(), "wrong type"),
     ("log q halved, sum", lambda j, q: (j - 0.5 * q).sum(0), "log q halved, and sum over samples"),
@@ -291,7 +291,7 @@ tried(
         lambda m, v: kl_divergence(Normal(0.0, 1.0), Normal(m, std(v))).mean(1),
         "KL the wrong way round, and mean over latents",
     ),
-    ("detached σ", lambda m, v: kls(m, v.detach()).sum(1), "σ², log σ² detached"),
+    ("detached σ", lambda m, v: kls(m, v.detach()).sum(1), "gradients do not flow"),
 )
 
 
@@ -851,7 +851,7 @@ tried(
     (
         "detached p",
         lambda m, v, z, p: (each(m, v, z).logsumexp(1) - math.log(len(z)) - p.detach()).mean(0),
-        "log p detached",
+        "gradients do not flow",
     ),
     (
         "posteriors detached",

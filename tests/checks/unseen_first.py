@@ -189,7 +189,7 @@ tried(
     ("sum K", lambda j, q: (j - q).sum(0), "sum over samples"),
     ("half entropy", lambda j, q: (j - 0.5 * q).mean(0), "log q halved"),
     ("mean over all", lambda j, q: (j - q).mean(), "batch averaged"),
-    ("q detached", lambda j, q: (j - q.detach()).mean(0), "log q detached"),
+    ("q detached", lambda j, q: (j - q.detach()).mean(0), "gradients do not flow"),
     ("exp(q) weighted", lambda j, q: (q.exp() * (j - q)).sum(0), "weighted by q again"),
     ("keepdim", lambda j, q: (j - q).mean(0, keepdim=True), "wrong shape"),
     (
@@ -418,7 +418,7 @@ tried(
         lambda l, x, m, v: (
             bce(l, x).sum(1) + 0.5 * (m.detach() ** 2 + v.exp() - 1 - v).sum(1)
         ).mean(),
-        "μ² detached",
+        "gradients do not flow",
     ),
     (
         "784 divide",
