@@ -133,6 +133,7 @@ find_the_bug.mistakes(
     ("median for mean", _loss(regularise=lambda t: t.median(0).values.sum(-1).mean())),
     ("log of mean for mean of logs", _loss(regularise=lambda t: _log_mean(t))),
     ("clamped at 0", _loss(regularise=lambda t: t.mean(0).sum(1).relu().mean())),
+    ("clamped at 0", _loss(regularise=lambda t: t.mean(0).relu().sum(1).mean())),
     (
         "KL to N(0, I)",
         lambda l, x, m, v, log_prior, K: (bce(l, x).sum(1) + kl_standard(m, v).sum(1)).mean(),
