@@ -316,6 +316,7 @@ def test_an_answer_gets_its_verdict(notebook, off, verdict):
 @only("00_start_here")
 def test_a_training_is_interrupted_from_the_menu_and_continued(notebook):
     training = notebook.append(
+        "from svae_helpers import VAE, fit\n\n"
         "long = VAE(2)\n"
         "history = fit(long, train.images, epochs=1000)\n"
         "print('rows', len(history.train['loss']), history.interrupted)"
