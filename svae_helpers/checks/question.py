@@ -14,52 +14,45 @@ is as close to, or else is told whether it is too low or too high.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any
 
-from .mistakes import Mistake, explained
+from .mistakes import Check, Mistake
 from .result import FAILED, NOT_ATTEMPTED, PASSED, CheckResult, verdict
 
 NOT_YET = "Not attempted yet: put your answer in place of the dots, then run this cell again."
 
 
-class Question:
+class Question(Check):
     """Judges an answer when called; made by `question`."""
 
     def __init__(self, right: Callable, number: str, near: Callable, unit: str, texts: tuple):
-        self.__name__, self.__module__ = right.__name__, right.__module__
-        self.__doc__ = f"Check question {number}: {inspect.getdoc(right)}"
-        self.right, self.number, self.near, self.unit = right, number, near, unit
+        super().__init__(right, number)
+        self.right, self.near, self.unit = right, near, unit
         self.too_low, self.too_high = texts
-        self.known: tuple[Mistake, ...] = ()
-
-    def mistakes(self, *entries: tuple) -> None:
-        """Register the known wrong answers, the likeliest first."""
-        self.known += explained(entries, self.number)
 
     def catalogue(self) -> Iterator[tuple[Mistake, Any]]:
         """Every known wrong answer."""
-        return ((mistake, wrong()) for mistake in self.known for wrong in mistake.variants)
+        return ((mistake, wrong()) for mistake, wrong in super().catalogue())
 
     def __call__(self, answer: Any) -> CheckResult:
         """Judge an answer; `...` is none yet."""
-        right, n = _plain(self.right()), self.number
-        given = _plain(answer)
+        right, given, n = _plain(self.right()), _plain(answer), self.number
+        known = [(mistake, _plain(wrong)) for mistake, wrong in self.catalogue()]
         if given is None or ... in given:
             return verdict(NOT_ATTEMPTED, n, NOT_YET)
         if len(given) != len(right) or not all(map(_comparable, given, right)):
-            text = f"Your answer is {_listed(given)}; wanted {_kinds(right, self._words())}."
+            words = {w for parts in (right, *(wrong for _, wrong in known)) for w in parts}
+            text = f"Your answer is {_listed(given)}; wanted {_kinds(right, words)}."
             return verdict(FAILED, n, text, "wrong type")
         if self._same(given, right):
             return verdict(PASSED, n, f"Right: {_listed(right, self.unit)}.")
-        for mistake, wrong in self.catalogue():
-            if self._same(given, _plain(wrong)):
+        for mistake, wrong in known:
+            if self._same(given, wrong):
                 return verdict(FAILED, n, mistake.explanation, mistake.name)
-        number = len(given) == 1 and isinstance(right[0], Real) and not isinstance(right[0], bool)
-        if not number:
+        if len(given) > 1 or isinstance(right[0], (str, bool)):
             return verdict(FAILED, n, f"{_listed(given)} is not the answer.")
         low = given[0] < right[0]
         name, why = ("too low", self.too_low) if low else ("too high", self.too_high)
@@ -67,10 +60,6 @@ class Question:
 
     def _same(self, given: tuple, wanted: tuple) -> bool:
         return len(given) == len(wanted) and all(map(self.near, given, wanted))
-
-    def _words(self) -> list[str]:
-        answers = [_plain(self.right()), *(_plain(wrong) for _, wrong in self.catalogue())]
-        return sorted({part for parts in answers for part in parts if isinstance(part, str)})
 
 
 def question(
@@ -105,21 +94,19 @@ def question(
 
 def _plain(answer: Any) -> tuple | None:
     """An answer as a tuple of plain values; None where there is none."""
+    if hasattr(answer, "tolist"):  # a tensor, an array, a series
+        answer = answer.tolist()
     if isinstance(answer, (tuple, list)):
         parts = [_plain(part) for part in answer]
         return None if None in parts or not parts else tuple(p for part in parts for p in part)
-    if hasattr(answer, "tolist"):  # a tensor, an array, a series
-        answer = answer.tolist()
-        return _plain(answer) if isinstance(answer, list) else (answer,)
     return None if answer is None else (answer,)
 
 
 def _comparable(given: Any, wanted: Any) -> bool:
     if isinstance(wanted, (str, bool)):
         return type(given) is type(wanted)
-    if not isinstance(given, Real) or isinstance(given, bool):
-        return False
-    return abs(given) < 1e300  # neither infinite nor NaN
+    number = isinstance(given, Real) and not isinstance(given, bool)
+    return number and abs(given) < 1e300  # neither infinite nor NaN
 
 
 def _listed(values: tuple, unit: str = "") -> str:
@@ -127,7 +114,7 @@ def _listed(values: tuple, unit: str = "") -> str:
     return ", ".join(words) + (f" {unit}" if unit else "")
 
 
-def _kinds(values: tuple, words: list[str]) -> str:
-    of = "one of " + ", ".join(f"`{word}`" for word in words)
-    kinds = {str: of, bool: "True or False"}
+def _kinds(values: tuple, known: set) -> str:
+    words = sorted(f"`{word}`" for word in known if isinstance(word, str))
+    kinds = {str: f"one of {', '.join(words)}", bool: "True or False"}
     return " and ".join(kinds.get(type(v), "a finite number") for v in values)

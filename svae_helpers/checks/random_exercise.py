@@ -21,7 +21,7 @@ import inspect
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,15 @@ from torch import Generator, Tensor
 from .exercise import refuse_early
 from .guard import laboratory
 from .learner import Learner, Problem, Stop
-from .mistakes import Mistake, explained
+from .mistakes import Check, Mistake
 from .result import FAILED, PASSED, CheckResult, verdict
 from .statistics import FAMILY, alike_p
 
 SAME = 1e-7  # a mistake is lost by chance in fewer than this share of its features' comparisons
+BY_NUMPY = (
+    "The draws come from NumPy's (or Python's) generator, which `torch.manual_seed` "
+    "does not reach and which knows nothing of the device: draw with torch."
+)
 
 
 class Unlike(Exception):
@@ -46,18 +50,18 @@ class Unlike(Exception):
 class Findings:
     """What a probe saw; `against` is the learner's, while a mistake is measured."""
 
+    against: Findings | None = None
     tests: dict[str, tuple[float, str]] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     looks: dict[str, Tensor] = field(default_factory=dict)
+    between: set[str] = field(default_factory=set)
     problem: Problem | None = None
     changed: str | None = None
     uses_numpy: bool = False
     uses_torch: bool = False
-    varies: bool | None = None
+    repeats: bool | None = None
     finite: bool = True
     complete: bool = False
-    against: Findings | None = None
-    single: bool = False
 
     def test(self, name: str, p: float, text: str) -> None:
         """Note a p-value; `text` says what a small one means."""
@@ -70,7 +74,7 @@ class Findings:
     def repeated(self, first: Tensor, second: Tensor) -> None:
         """Note whether two calls with the same arguments gave the same."""
         same = torch.allclose(first, second, rtol=1e-5, atol=1e-6, equal_nan=True)
-        self.varies = bool(self.varies) or not same
+        self.repeats = same and self.repeats is not False
 
     def look(self, name: str, numbers: Tensor | Sequence[float], between: bool = False) -> None:
         """Note what calls look like: one number a call, or one row of numbers a call.
@@ -80,18 +84,29 @@ class Findings:
         """
         numbers = torch.as_tensor(numbers, dtype=torch.float64).detach()
         self.finite &= bool(numbers.isfinite().all())
-        numbers = numbers.reshape(len(numbers), -1).nan_to_num(1e6, 1e6, -1e6).asinh()
-        if between and self.single:
-            return
-        self.looks[name] = numbers
-        if self.against is not None:
-            other = self.against.looks.get(name)
-            if other is None or alike(other, numbers, self.single) < SAME:
-                raise Unlike
+        self.looks[name] = numbers.reshape(len(numbers), -1).nan_to_num(1e6, 1e6, -1e6).asinh()
+        self.between |= {name} if between else set()
+        if self.against is not None and self.against.alike(name, self) < SAME:
+            raise Unlike
 
-    @property
-    def repeats(self) -> bool:
-        return self.varies is False
+    def alike(self, name: str, other: Findings) -> float:
+        """P-value for looking the same in one respect; one draw that comes each time is one row."""
+        mine, theirs = self.looks.get(name), other.looks[name]
+        if self.repeats and name in other.between:
+            return 1.0
+        if mine is None or mine.shape[1] != theirs.shape[1]:
+            return 0.0
+        return alike_p(mine[:1] if self.repeats else mine, theirs)
+
+    def nearness(self, other: Findings) -> float:
+        """P-value for looking the same in all that both have been looked at for."""
+        shared = self.looks.keys() & other.looks.keys()
+        return min((self.alike(name, other) for name in shared), default=1.0)
+
+    def likeness(self, other: Findings) -> float:
+        """The same; 0 where anything else differs, or the other was not seen to the end."""
+        kinds = [(f.problem and f.problem.key, f.finite, f.faults.keys()) for f in (self, other)]
+        return self.nearness(other) if other.complete and kinds[0] == kinds[1] else 0.0
 
     @property
     def failed(self) -> set[str]:
@@ -101,19 +116,18 @@ class Findings:
 
     @property
     def passed(self) -> bool:
-        fine = self.finite and not self.repeats and not self.faults and self.problem is None
-        return fine and not self.failed
+        """Whether nothing is wrong."""
+        slips = self.repeats or self.faults or self.problem or self.changed or self.failed
+        return self.finite and not slips
 
-
-def alike(a: Tensor, b: Tensor, single: bool = False) -> float:
-    """Least p-value, over the columns, for rows of equal mean and scatter.
-
-    Args:
-        single: all rows of `a` are one and the same draw.
-    """
-    if a.shape[1] != b.shape[1]:
-        return 0.0
-    return alike_p(a[:1] if single else a, b)
+    def words(self) -> str:
+        """The least likely p-value and the faults, a line each."""
+        lines = []
+        if self.failed:
+            p, text = min(self.tests.values(), key=lambda test: test[0])
+            shown = f"below {FAMILY:.0e}" if p < FAMILY else f"{p:.0e}"
+            lines.append(f"What was seen: {text} (in a right answer by chance: {shown}).")
+        return "".join(f"\n{line}" for line in (*lines, *self.faults.values()))
 
 
 class Caller:
@@ -133,17 +147,17 @@ class Caller:
         if key not in self.kinds:  # of a right answer, which may be slow
             with torch.random.fork_rng(devices=[]):
                 self.kinds[key] = self.right(*arguments)
-        before = torch.get_rng_state()
-        run, self.given = self.learner.run(arguments, self.kinds[key], tuple(gradients))
-        self.findings.uses_torch |= not torch.equal(before, torch.get_rng_state())
-        self.findings.uses_numpy |= run.uses_numpy
-        self.findings.changed = self.findings.changed or run.changed
-        if run.problem is not None:
-            shapes = tuple(tuple(part.shape) for part in run.parts or ())
-            key = (*run.problem.key, *shapes, self.learner.calls)  # in which call it came up
-            raise Stop(Problem(key, run.problem.name, run.problem.text))
-        self.findings.finite &= all(bool(part.isfinite().all()) for part in run.parts)
-        answer = run.parts if isinstance(self.kinds[key], tuple) else run.parts[0]
+        before, seen = torch.get_rng_state(), self.findings
+        found, self.given = self.learner.run(arguments, self.kinds[key], tuple(gradients))
+        seen.uses_torch |= not torch.equal(before, torch.get_rng_state())
+        seen.uses_numpy |= found.uses_numpy
+        seen.changed = seen.changed or found.changed
+        if found.problem is not None:
+            shapes = tuple(part.shape for part in found.parts or ())
+            came_up = (*found.problem.key, *shapes, self.learner.calls)  # and in which call
+            raise Stop(found.problem._replace(key=came_up))
+        seen.finite &= all(bool(part.isfinite().all()) for part in found.parts)
+        answer = found.parts if isinstance(self.kinds[key], tuple) else found.parts[0]
         return (answer, self.given) if gradients else answer
 
     def times(self, calls: int, *arguments: Any) -> Tensor:
@@ -153,29 +167,18 @@ class Caller:
         return torch.stack(values)
 
 
-class RandomExercise:
+class RandomExercise(Check):
     """Judges a random answer when called; made by `random_exercise`."""
 
     def __init__(self, right: Callable, number: str, probe: Callable):
-        self.__name__, self.__module__ = right.__name__, right.__module__
-        self.__doc__ = f"Check exercise {number}: {inspect.getdoc(right)}"
-        self.parameters = tuple(inspect.signature(right).parameters)
+        super().__init__(right, number)
         self.right = self.reference = right
-        self.number, self.probe = number, probe
-        self.known: tuple[Mistake, ...] = ()
+        self.probe = probe
         self._measured: dict[Callable, Findings] = {}
-
-    def mistakes(self, *entries: tuple) -> None:
-        """Register the known mistakes, the likeliest first."""
-        self.known += explained(entries, self.number)
-
-    def catalogue(self) -> list[tuple[Mistake, Callable]]:
-        """Every mistake with each of its spellings."""
-        return [(mistake, wrong) for mistake in self.known for wrong in mistake.variants]
 
     def __call__(self, answer: Callable) -> CheckResult:
         """Judge the learner's function; leave every global state as it was."""
-        early = refuse_early(answer, self.number, self.__name__)
+        early = refuse_early(self, answer)
         if early is not None:
             return early
         with laboratory() as seed:
@@ -183,8 +186,7 @@ class RandomExercise:
 
     def examine(self, answer: Callable, seed: int, against: Findings | None = None) -> Findings:
         """Run the probe; end early, not `complete`, once something differs from `against`."""
-        seen = Findings(against=against, single=against is not None and against.repeats)
-        learner = Learner(answer, self.parameters, watch=against is None)
+        seen, learner = Findings(against), Learner(answer, self.parameters, watch=against is None)
         try:
             self.probe(Caller(learner, seen, self.right), seen, Generator().manual_seed(seed))
             seen.complete = True
@@ -196,90 +198,57 @@ class RandomExercise:
         return seen
 
     def _judge(self, seen: Findings) -> CheckResult:
-        n = self.number
+        n, words = self.number, seen.words()
         if seen.uses_numpy:
-            text = (
-                "The draws come from NumPy's (or Python's) generator, which `torch.manual_seed` "
-                "does not reach and which knows nothing of the device: draw with torch."
-            )
-            return verdict(FAILED, n, text, "NumPy's generator")
-        if seen.passed and not seen.changed:
+            text, name = BY_NUMPY, "NumPy's generator"
+        elif seen.passed:
             tests = f"{len(seen.tests)} statistical tests"
             return verdict(PASSED, n, f"`{self.__name__}` is right: {tests}.")
-        found = self._diagnose(seen)
-        if found is not None:
-            text = f"{found.explanation}{self._what_was_seen(seen)}"
-            return verdict(FAILED, n, text, found.name)
-        if seen.changed:
+        elif (found := self._diagnose(seen)) is not None:
+            text, name = f"{found.explanation}{words}", found.name
+        elif seen.changed:
             text = f"Your function changes its argument `{seen.changed}` in place."
-            return verdict(FAILED, n, text, "in-place change")
-        if seen.problem is not None:
-            return verdict(FAILED, n, seen.problem.text, seen.problem.name)
-        if not seen.finite:
-            text = "There is a NaN or an infinity in your answer."
-            return verdict(FAILED, n, f"{text}{self._what_was_seen(seen)}", "NaN")
-        if seen.repeats:
-            text = "Two calls give the same answer: nothing is drawn."
-            return verdict(FAILED, n, f"{text}{self._what_was_seen(seen)}", "nothing is drawn")
-        flow = any(name.startswith("gradients do not flow") for name in seen.faults)
-        name = "gradients do not flow" if flow else None
-        return verdict(FAILED, n, self._what_was_seen(seen).strip(), name)
-
-    def _what_was_seen(self, seen: Findings) -> str:
-        lines = []
-        if seen.tests:
-            p, text = min(seen.tests.values(), key=lambda test: test[0])
-            if seen.failed:
-                shown = f"below {FAMILY:.0e}" if p < FAMILY else f"{p:.0e}"
-                lines.append(f"\nWhat was seen: {text} (in a right answer by chance: {shown}).")
-        lines += [f"\n{text}" for text in seen.faults.values()]
-        return "".join(lines)
+            name = "in-place change"
+        elif seen.problem is not None:
+            text, name = seen.problem.text, seen.problem.name
+        elif not seen.finite:
+            text, name = f"There is a NaN or an infinity in your answer.{words}", "NaN"
+        elif seen.repeats:
+            text = f"Two calls give the same answer: nothing is drawn.{words}"
+            name = "nothing is drawn"
+        else:
+            flow = any(fault.startswith("gradients do not flow") for fault in seen.faults)
+            text, name = words.strip(), "gradients do not flow" if flow else None
+        return verdict(FAILED, n, text, name)
 
     def _diagnose(self, seen: Findings) -> Mistake | None:
-        best, likelihood = None, 0.0
+        best, likeness = None, SAME
         for mistake, wrong in self.catalogue():
-            p = self._likeness(seen, wrong)
-            if p > likelihood:
-                best, likelihood = mistake, p
-        for m in self.known if best is None else ():
-            symptom = (
-                m.extreme if callable(m.extreme) else lambda seen, m=m: seen.failed == {m.extreme}
-            )
-            if m.extreme and symptom(seen):
+            known = self._measure(wrong, seen)
+            p = seen.likeness(known) if bool(known.repeats) == bool(seen.repeats) else 0.0
+            if p > likeness:
+                best, likeness = mistake, p
+        if best is not None:
+            return best
+        for m in self.known:
+            if m.extreme(seen) if callable(m.extreme) else seen.failed == {m.extreme}:
                 return m
-        if best is None and seen.repeats and self._likeness(seen, self.right, single=True) > 0:
+        if seen.repeats and seen.likeness(self._measure(self.right, seen)) > SAME:
             text = "Two calls give the same draw: a seed is set inside. The caller sets the seed."
             return Mistake("fixed seed", (self.right,), text)
-        return best
+        return None
 
-    def _likeness(self, seen: Findings, wrong: Callable, single: bool = False) -> float:
-        """P-value for looking the same; 0 where something differs.
+    def _measure(self, wrong: Callable, seen: Findings) -> Findings:
+        """What the probe sees of a mistake, at least until it differs from what was seen.
 
-        A mistake's seed is fixed and has nothing to do with a learner's, so what was measured once
-        is kept, as far as the probe went.
+        The mistake's seed has nothing to do with the learner's, so it is measured once.
         """
-        known = None if single else self._measured.get(wrong)
-        if known is None or not (known.complete or _differs(seen, known, single)):
+        known = self._measured.get(wrong)
+        if known is None or not (known.complete or seen.nearness(known) < SAME):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(20)
-                known = self.examine(wrong, 21, against=seen)
-            if not single:
-                self._measured[wrong] = known
-        if not known.complete or known.uses_numpy or (known.repeats != seen.repeats and not single):
-            return 0.0
-        if (known.problem is None) != (seen.problem is None) or known.finite != seen.finite:
-            return 0.0
-        if known.problem is not None and known.problem.key != seen.problem.key:
-            return 0.0
-        if _differs(seen, known, single) or known.faults.keys() != seen.faults.keys():
-            return 0.0
-        shared = seen.looks.keys() & known.looks.keys()
-        return min((alike(seen.looks[k], known.looks[k], single) for k in shared), default=1.0)
-
-
-def _differs(seen: Findings, known: Findings, single: bool) -> bool:
-    pairs = [(a, known.looks[k]) for k, a in seen.looks.items() if k in known.looks]
-    return any(alike(a, b, single) < SAME for a, b in pairs)
+                known = self._measured[wrong] = self.examine(wrong, 21, against=seen)
+        return known
 
 
 def random_exercise(
@@ -296,17 +265,13 @@ def random_exercise(
 
 def _reaches_numpy(answer: Callable) -> bool:
     """Whether a function's names lead to NumPy's or Python's generators."""
-    code = getattr(answer, "__code__", None)
-    if not isinstance(code, CodeType):
+    try:
+        names = inspect.getclosurevars(answer)
+    except (TypeError, ValueError):
         return False
-    known = dict(getattr(answer, "__globals__", {}))
-    cells = getattr(answer, "__closure__", None) or ()
-    known.update((name, cell.cell_contents) for name, cell in zip(code.co_freevars, cells))
-    names = set(code.co_names) | set(code.co_freevars)
-    for name in names:
-        thing = known.get(name)
-        if isinstance(thing, np.random.Generator | np.random.RandomState | random.Random):
+    for thing in (*names.globals.values(), *names.nonlocals.values()):
+        module = isinstance(thing, ModuleType) and thing.__name__.split(".")[0]
+        generator = isinstance(thing, np.random.Generator | np.random.RandomState | random.Random)
+        if generator or module in ("numpy", "random"):
             return True
-        if isinstance(thing, ModuleType) and thing.__name__.split(".")[0] in ("numpy", "random"):
-            return True
-    return bool(names & {"numpy", "default_rng"})
+    return bool({"numpy", "default_rng"} & {*answer.__code__.co_names})
