@@ -9,7 +9,7 @@ see `exercise`, `random_exercise`, `question` and `inspection`.
 
 from .exercise import Case, Exercise, exercise
 from .inspection import Inspection, inspection
-from .mistakes import Check, Mistake, Reduction, Terms, mistake
+from .mistakes import Mistake, Reduction, Terms, mistake
 from .nb01_broken_bound import broken_elbo
 from .nb01_elbo import elbo, log_marginal
 from .nb01_many_latents import predicted_draws
@@ -40,7 +40,7 @@ from .nb09_aggregate_kl import aggregate_kl
 from .nb09_sweep import control, fashion_count
 from .question import Question, question
 from .random_exercise import RandomExercise, random_exercise
-from .result import CheckResult
+from .result import Check, CheckResult
 
 ALL: dict[str, Check | Inspection] = {
     check.__name__: check

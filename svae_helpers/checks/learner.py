@@ -1,13 +1,11 @@
 """Run a learner's function on copies of its arguments, and say what stood in the way."""
 
-from __future__ import annotations
-
 import inspect
 import io
 import random
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
 from typing import Any, NamedTuple
 
@@ -18,7 +16,7 @@ from torch import Tensor
 from . import guard
 
 PRINTED = 2000  # characters of a first call's prints that are shown
-NUMBERS = (bool, int, float, np.generic)
+NUMBERS, BOOLEAN = (bool, int, float, np.generic), (bool, np.bool_, torch.bool)
 FLOATS, WHOLE = (torch.float32, torch.float64), (torch.int64, torch.int32, torch.bool)
 
 
@@ -69,9 +67,7 @@ class Learner:
     ) -> tuple[Outcome, dict[str, Tensor]]:
         """Call the function on copies; return the outcome and the tensors it was given, by name.
 
-        Args:
-            arguments: of the call, in the order of the parameters.
-            like: a right answer, for its kind and shape.
+        `like` is a right answer, for its kind and shape.
         """
         given = dict(zip(self.parameters, arguments))
         tensors = {
@@ -79,39 +75,33 @@ class Learner:
             for name, a in given.items()
             if isinstance(a, Tensor)
         }
-        copies = given | tensors
-        named = {name: copies.pop(name) for name in self.keywords}
-        watch = self.watch and self.calls < 8  # reading NumPy's state takes its time
-        before = _numpy_fingerprint() if watch else None
-        value, problem = self.call([*copies.values()], like, named)
+        positional = given | tensors
+        named = {name: positional.pop(name) for name in self.keywords}
+        before = _numpy_fingerprint() if self.watch else None
+        value, problem = self.call(positional.values(), like, named)
         if problem is not None and problem.key[0] in ("exception", "time"):
             return Outcome(problem=problem), tensors
-        uses_numpy = watch and _numpy_fingerprint() != before
-        pairs = ((name, given[name], a.detach()) for name, a in tensors.items())
-        changed = next((name for name, a, b in pairs if not torch.equal(a, b)), None)
-        return Outcome(as_parts(value), problem, changed, uses_numpy), tensors
+        uses_numpy = self.watch and _numpy_fingerprint() != before
+        changed = [n for n, a in tensors.items() if not torch.equal(given[n], a.detach())]
+        return Outcome(as_parts(value), problem, (changed or [None])[0], uses_numpy), tensors
 
     def call(
-        self, arguments: Sequence, like: Any = None, named: dict[str, Any] | None = None
+        self, arguments: Iterable, like: Any = None, named: dict[str, Any] | None = None
     ) -> tuple[Any, Problem | None]:
         """Call the function and undo what it meddled with; return its value and a problem.
 
-        Args:
-            arguments: handed over by position.
-            like: a right answer, whose kind and shape the value is held against.
-            named: handed over by name.
+        `arguments` are handed over by position, `named` by name; the value is to be `like` this.
         """
         self.calls += 1
-        dtype, page = torch.get_default_dtype(), _Page()
-        limit = guard.time_limit() if self.watch else nullcontext()
+        page, limit = _Page(), guard.time_limit() if self.watch else nullcontext()
         try:
             with redirect_stdout(page), redirect_stderr(page), torch.enable_grad(), limit:
                 value = self.answer(*arguments, **(named or {}))
         except BaseException as error:
             return None, _describe_error(error, self.answer)
         finally:
-            torch.set_default_dtype(dtype)
-            guard.restore(self.kept)
+            if self.watch:
+                guard.restore(self.kept)
             if self.calls == 1:
                 sys.stdout.write(page.getvalue())
         return value, None if like is None else judge_type(value, like)
@@ -144,27 +134,6 @@ def as_parts(value: Any) -> tuple[Tensor, ...] | None:
     return None
 
 
-def differentiate(parts: tuple[Tensor, ...], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Differentiate a fixed weighted sum of an answer's entries; zeros where nothing arrives."""
-    weighted = [
-        (p.double() * torch.linspace(0.7, 1.9, p.numel(), dtype=torch.float64).reshape(p.shape))
-        for p in parts
-        if p.requires_grad
-    ]
-    if not tensors or not weighted:
-        return {name: torch.zeros_like(t) for name, t in tensors.items()}
-    total, sources = sum(term.sum() for term in weighted), list(tensors.values())
-    found = torch.autograd.grad(total, sources, materialize_grads=True)
-    return dict(zip(tensors, found))
-
-
-def same_gradient(a: Tensor, b: Tensor) -> bool:
-    """Whether two gradients agree, on the scale of the right one."""
-    a, b = a.double(), b.double()
-    scale = float(b.abs().nan_to_num().max()) if b.numel() else 0.0
-    return torch.allclose(a, b, rtol=1e-3, atol=1e-4 + 1e-5 * scale, equal_nan=True)
-
-
 def judge_type(value: Any, like: Any) -> Problem | None:
     """What stands in the way of comparing an answer with a right one of a kind and shape."""
     name, wanted = "wrong type", f"; wanted {_describe(like)}."
@@ -183,22 +152,19 @@ def judge_type(value: Any, like: Any) -> Problem | None:
         name, text = "wrong shape", f"Your answer has shape {tuple(mine)}; wanted {tuple(shape)}."
     elif _is_boolean(value) != _is_boolean(like):
         text = f"Your answer holds {'True and False' if _is_boolean(value) else 'numbers'}{wanted}"
-    elif isinstance(value, Tensor) and value.dtype not in _dtypes(like):
+    elif isinstance(value, Tensor) and value.dtype not in FLOATS + WHOLE * _is_whole(like):
         text = f"Your answer has dtype {value.dtype}{wanted}"
     else:
         return None
     return Problem((text,), name, text)
 
 
-def _dtypes(like: Any) -> tuple[torch.dtype, ...]:
-    whole = isinstance(like, int) or (isinstance(like, Tensor) and not like.is_floating_point())
-    return FLOATS + WHOLE if whole else FLOATS
+def _is_whole(value: Any) -> bool:
+    return not value.is_floating_point() if isinstance(value, Tensor) else isinstance(value, int)
 
 
 def _is_boolean(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return value.dtype == torch.bool
-    return isinstance(value, bool | np.bool_)
+    return (value.dtype if isinstance(value, Tensor) else type(value)) in BOOLEAN
 
 
 def _describe(value: Any) -> str:
@@ -218,15 +184,11 @@ def _describe_error(error: BaseException, answer: Callable) -> Problem:
     line, kind = next(lines, ""), type(error).__name__
     about = (str(error).strip().splitlines() or [""])[0][:300]
     if isinstance(error, guard.TimeIsUp):
-        text = (
-            f"Your function was still running after {guard.SECONDS:g} s{line}, and was stopped. "
-            "Does every loop end?"
-        )
-        return Problem(("time",), "no end", text)
+        text = f"Your function was still running after {guard.SECONDS:g} s{line}, and was stopped."
+        return Problem(("time",), "no end", f"{text} Does every loop end?")
+    text = f"Your function raises {kind}{line}: {about}"
     if isinstance(error, NotImplementedError):
         text = "Your function still raises NotImplementedError: take that line out."
     elif isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit):
         text = f"Your function ends the program{line} ({kind}); it should return its answer."
-    else:
-        text = f"Your function raises {kind}{line}: {about}"
     return Problem(("exception", kind, about[:24]), "an exception", text)

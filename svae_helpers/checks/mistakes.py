@@ -1,13 +1,10 @@
-"""Mistakes that are known, what is said about them, and what knows them: a check."""
+"""Mistakes that are known, what is said about them, and how terms are reduced to an answer."""
 
-from __future__ import annotations
-
-import inspect
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _TEXTS = tomllib.loads(Path(__file__).with_name("explanations.toml").read_text(encoding="utf-8"))
 
@@ -57,25 +54,6 @@ def explained(entries: Iterable[Mistake | tuple], number: str) -> tuple[Mistake,
     if silent:
         raise ValueError(f"exercise {number}: nothing is said about {', '.join(silent)}")
     return tuple(known.values())
-
-
-class Check:
-    """The check of one exercise, named after its right answer; a decorator makes it."""
-
-    def __init__(self, right: Callable, number: str):
-        self.__name__, self.__module__ = right.__name__, right.__module__
-        self.__doc__ = f"Check exercise {number}: {inspect.getdoc(right)}"
-        self.parameters = tuple(inspect.signature(right).parameters)
-        self.number = number
-        self.known: tuple[Mistake, ...] = ()
-
-    def mistakes(self, *entries: Mistake | tuple) -> None:
-        """Register the known mistakes, the likeliest first."""
-        self.known += explained(entries, self.number)
-
-    def catalogue(self) -> Iterator[tuple[Mistake, Any]]:
-        """Every mistake with each of its spellings, as a complete answer."""
-        return ((mistake, wrong) for mistake in self.known for wrong in mistake.variants)
 
 
 class Terms(dict):

@@ -1,18 +1,11 @@
 """An exercise whose answer is random: judged by p-values, named by what single calls look like.
 
-    @random_exercise("4.2", probe)
-    def sample(shape, spike_prob, spike_var):
-        \"\"\"Independent draws from the prior.\"\"\"
-        return ...  # a right answer, drawn with torch
-
-    sample.mistakes(("sign lost", lambda s, p, v: sample.right(s, p, v).abs(), "what to say"))
-
-`probe(call, seen, generator)` calls the learner's function many times through `call(*arguments)`
-and notes what it saw: `seen.test(name, p, text)` gives a p-value (is it right?), `seen.fault(name,
-text)` what needs no statistics, and `seen.look(name, numbers)` one number for each of several
-calls (what does it look like?). A refused answer gets the name of the mistake that looks the same:
-whose numbers, from the same probe, differ from the answer's by no more than both scatter by
-themselves (a t-test; nothing is set by hand). Nothing looks the same: what was seen.
+`@random_exercise("4.2", probe)` decorates a right answer, which draws with torch, and makes it the
+check. `probe(call, seen, generator)` calls the learner's function many times by `call(*arguments)`
+and notes p-values by `seen.test` (is it right?), what needs no statistics by `seen.fault`, and one
+number for each of several calls by `seen.look` (what does it look like?). A refused answer gets
+the name of the mistake that looks the same: whose numbers, from the same probe, differ from the
+answer's by no more than both scatter by themselves (a t-test; nothing is set by hand).
 """
 
 from __future__ import annotations
@@ -21,29 +14,23 @@ import inspect
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from .exercise import refuse_early
-from .guard import laboratory
 from .learner import Learner, Problem, Stop
-from .mistakes import Check, Mistake
-from .result import FAILED, PASSED, CheckResult, verdict
+from .mistakes import Mistake
+from .result import FAILED, PASSED, Check, CheckResult, verdict
 from .statistics import FAMILY, alike_p
 
+UNLIKE = Problem(("unlike",), "", "a mistake differs, and the rest need not be measured")
 SAME = 1e-7  # a mistake is lost by chance in fewer than this share of its features' comparisons
 BY_NUMPY = (
     "The draws come from NumPy's (or Python's) generator, which `torch.manual_seed` "
     "does not reach and which knows nothing of the device: draw with torch."
 )
-
-
-class Unlike(Exception):
-    """A mistake that differs from the learner's answer: no need to measure the rest."""
 
 
 @dataclass
@@ -61,7 +48,6 @@ class Findings:
     uses_torch: bool = False
     repeats: bool | None = None
     finite: bool = True
-    complete: bool = False
 
     def test(self, name: str, p: float, text: str) -> None:
         """Note a p-value; `text` says what a small one means."""
@@ -79,15 +65,14 @@ class Findings:
     def look(self, name: str, numbers: Tensor | Sequence[float], between: bool = False) -> None:
         """Note what calls look like: one number a call, or one row of numbers a call.
 
-        Args:
-            between: they compare the calls, and say nothing about one draw that comes each time.
+        Numbers `between` calls compare them; they say nothing of one draw that comes each time.
         """
         numbers = torch.as_tensor(numbers, dtype=torch.float64).detach()
         self.finite &= bool(numbers.isfinite().all())
         self.looks[name] = numbers.reshape(len(numbers), -1).nan_to_num(1e6, 1e6, -1e6).asinh()
         self.between |= {name} if between else set()
         if self.against is not None and self.against.alike(name, self) < SAME:
-            raise Unlike
+            raise Stop(UNLIKE)
 
     def alike(self, name: str, other: Findings) -> float:
         """P-value for looking the same in one respect; one draw that comes each time is one row."""
@@ -103,10 +88,11 @@ class Findings:
         shared = self.looks.keys() & other.looks.keys()
         return min((self.alike(name, other) for name in shared), default=1.0)
 
-    def likeness(self, other: Findings) -> float:
-        """The same; 0 where anything else differs, or the other was not seen to the end."""
-        kinds = [(f.problem and f.problem.key, f.finite, f.faults.keys()) for f in (self, other)]
-        return self.nearness(other) if other.complete and kinds[0] == kinds[1] else 0.0
+    @property
+    def kind(self) -> tuple:
+        """All in which two answers have to be the same before numbers are compared."""
+        key = self.problem and self.problem.key
+        return key, self.faults.keys(), self.finite, bool(self.repeats)
 
     @property
     def failed(self) -> set[str]:
@@ -122,12 +108,12 @@ class Findings:
 
     def words(self) -> str:
         """The least likely p-value and the faults, a line each."""
-        lines = []
+        told = ""
         if self.failed:
             p, text = min(self.tests.values(), key=lambda test: test[0])
             shown = f"below {FAMILY:.0e}" if p < FAMILY else f"{p:.0e}"
-            lines.append(f"What was seen: {text} (in a right answer by chance: {shown}).")
-        return "".join(f"\n{line}" for line in (*lines, *self.faults.values()))
+            told = f"\nWhat was seen: {text} (in a right answer by chance: {shown})."
+        return told + "".join(f"\n{text}" for text in self.faults.values())
 
 
 class Caller:
@@ -176,34 +162,25 @@ class RandomExercise(Check):
         self.probe = probe
         self._measured: dict[Callable, Findings] = {}
 
-    def __call__(self, answer: Callable) -> CheckResult:
-        """Judge the learner's function; leave every global state as it was."""
-        early = refuse_early(self, answer)
-        if early is not None:
-            return early
-        with laboratory() as seed:
-            return self._judge(self.examine(answer, seed))
-
     def examine(self, answer: Callable, seed: int, against: Findings | None = None) -> Findings:
-        """Run the probe; end early, not `complete`, once something differs from `against`."""
+        """Run the probe; end once something differs from what it is measured `against`."""
         seen, learner = Findings(against), Learner(answer, self.parameters, watch=against is None)
         try:
             self.probe(Caller(learner, seen, self.right), seen, Generator().manual_seed(seed))
-            seen.complete = True
         except Stop as stop:
-            seen.problem, seen.complete = stop.problem, True
-        except Unlike:
-            return seen
+            seen.problem = stop.problem
         seen.uses_numpy |= not seen.uses_torch and _reaches_numpy(answer)
         return seen
 
-    def _judge(self, seen: Findings) -> CheckResult:
-        n, words = self.number, seen.words()
+    def judge(self, answer: Callable, seed: int) -> CheckResult:
+        """Say that it is right, or which mistake it makes, or else what was seen."""
+        seen = self.examine(answer, seed)
+        words, name = seen.words(), None
         if seen.uses_numpy:
             text, name = BY_NUMPY, "NumPy's generator"
         elif seen.passed:
-            tests = f"{len(seen.tests)} statistical tests"
-            return verdict(PASSED, n, f"`{self.__name__}` is right: {tests}.")
+            text = f"`{self.__name__}` is right: {len(seen.tests)} statistical tests."
+            return verdict(PASSED, self.number, text)
         elif (found := self._diagnose(seen)) is not None:
             text, name = f"{found.explanation}{words}", found.name
         elif seen.changed:
@@ -217,23 +194,22 @@ class RandomExercise(Check):
             text = f"Two calls give the same answer: nothing is drawn.{words}"
             name = "nothing is drawn"
         else:
-            flow = any(fault.startswith("gradients do not flow") for fault in seen.faults)
-            text, name = words.strip(), "gradients do not flow" if flow else None
-        return verdict(FAILED, n, text, name)
+            text = words.strip()
+            if any(fault.startswith("gradients do not flow") for fault in seen.faults):
+                name = "gradients do not flow"
+        return verdict(FAILED, self.number, text, name)
 
     def _diagnose(self, seen: Findings) -> Mistake | None:
-        best, likeness = None, SAME
-        for mistake, wrong in self.catalogue():
-            known = self._measure(wrong, seen)
-            p = seen.likeness(known) if bool(known.repeats) == bool(seen.repeats) else 0.0
-            if p > likeness:
-                best, likeness = mistake, p
-        if best is not None:
+        measured = ((m, self._measure(wrong, seen)) for m, wrong in self.catalogue())
+        near = [(seen.nearness(known), m) for m, known in measured if known.kind == seen.kind]
+        p, best = max(near, key=lambda entry: entry[0], default=(0.0, None))
+        if p > SAME:
             return best
         for m in self.known:
             if m.extreme(seen) if callable(m.extreme) else seen.failed == {m.extreme}:
                 return m
-        if seen.repeats and seen.likeness(self._measure(self.right, seen)) > SAME:
+        known = self._measure(self.right, seen) if seen.repeats else None
+        if known and known.kind[:-1] == seen.kind[:-1] and seen.nearness(known) > SAME:
             text = "Two calls give the same draw: a seed is set inside. The caller sets the seed."
             return Mistake("fixed seed", (self.right,), text)
         return None
@@ -244,7 +220,7 @@ class RandomExercise(Check):
         The mistake's seed has nothing to do with the learner's, so it is measured once.
         """
         known = self._measured.get(wrong)
-        if known is None or not (known.complete or seen.nearness(known) < SAME):
+        if known is None or (known.problem is UNLIKE and seen.nearness(known) >= SAME):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(20)
                 known = self._measured[wrong] = self.examine(wrong, 21, against=seen)
@@ -254,12 +230,7 @@ class RandomExercise(Check):
 def random_exercise(
     number: str, probe: Callable[[Caller, Findings, Generator], None]
 ) -> Callable[[Callable], RandomExercise]:
-    """Decorate a right answer of an exercise whose answer is random; it becomes its check.
-
-    Args:
-        number: as the notebook shows it, such as "4.2".
-        probe: examines an answer, as described above.
-    """
+    """Decorate a right answer of an exercise that draws; it becomes the check of that number."""
     return lambda right: RandomExercise(right, number, probe)
 
 
@@ -269,9 +240,9 @@ def _reaches_numpy(answer: Callable) -> bool:
         names = inspect.getclosurevars(answer)
     except (TypeError, ValueError):
         return False
-    for thing in (*names.globals.values(), *names.nonlocals.values()):
-        module = isinstance(thing, ModuleType) and thing.__name__.split(".")[0]
-        generator = isinstance(thing, np.random.Generator | np.random.RandomState | random.Random)
-        if generator or module in ("numpy", "random"):
-            return True
-    return bool({"numpy", "default_rng"} & {*answer.__code__.co_names})
+    things = [*names.globals.values(), *names.nonlocals.values()]
+    kinds = (np.random.Generator, np.random.RandomState, random.Random)
+    return bool({"numpy", "default_rng"} & {*answer.__code__.co_names}) or any(
+        isinstance(a, kinds) or any(a is module for module in (np, np.random, random))
+        for a in things
+    )

@@ -1,7 +1,5 @@
 """Put what an exact check saw in words: a counter-example, a symptom, a side effect."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -21,41 +19,37 @@ def counter_example(exercise: Any, evidence: Any) -> tuple[str, str]:
         return "", ""
     case, mine, right = min(wrong, key=lambda row: bool(row[0].extreme))
     difference = (mine.double() - right.double()).abs().nan_to_num(torch.inf, torch.inf, torch.inf)
-    index = tuple(int(i) for i in torch.unravel_index(difference.argmax(), difference.shape))
+    index = torch.unravel_index(difference.argmax(), difference.shape)
     inputs, full = [], []
     for k, (name, a) in enumerate(zip(exercise.parameters, case.arguments)):
         if isinstance(a, Tensor):
-            entry = a[entry_of(k, evidence, index)]
-            inputs.append(f"{name} = {show(entry)}")
-            if entry.numel() > 6:
-                full.append(f"{name} = {entry}")
-        elif not callable(a):
-            inputs.append(f"{name} = {a:.4g}" if isinstance(a, float) else f"{name} = {a}")
-    text = (
-        f"\nAt {', '.join(inputs)} your value is {float(mine[index]):.5g}, "
-        f"the right one is {float(right[index]):.5g}."
-    )
-    return text, "\n".join(full)
+            a = a[entry_of(k, evidence, index)]
+            full += [f"{name} = {a}"] if a.numel() > 6 else []
+        if not callable(a):
+            inputs.append(f"{name} = {show(a)}")
+    values = f"your value is {float(mine[index]):.5g}, the right one is {float(right[index]):.5g}"
+    return f"\nAt {', '.join(inputs)} {values}.", "\n".join(full)
 
 
-def entry_of(k: int, evidence: Any, index: tuple[int, ...]) -> tuple:
+def entry_of(k: int, evidence: Any, index: tuple[Tensor, ...]) -> tuple:
     """The part of the k-th argument that an entry of the answer belongs to, by their shapes."""
     given = [getattr(case.arguments[k], "shape", ()) for case in evidence.cases]
     answers = [wanted.parts[0].shape for wanted in evidence.wanted]
     if all(a[: len(b)] == b for a, b in zip(given, answers)):
         return index
-    if index and all(a[1:] == b for a, b in zip(given, answers)):
-        return (slice(None), *index)
-    return ()
+    columns = index and all(a[1:] == b for a, b in zip(given, answers))
+    return (slice(None), *index) if columns else ()
 
 
-def show(a: Tensor) -> str:
-    """Write a small tensor in full, a large one by its first numbers and its shape."""
-    numbers = [f"{float(v):.4g}" for v in a.flatten()[:6]]
+def show(a: Any) -> str:
+    """Write a number or a small tensor in full, a large one by its first numbers and its shape."""
+    if not isinstance(a, Tensor):
+        return f"{a:.4g}" if isinstance(a, float) else str(a)
+    numbers = ", ".join(f"{float(v):.4g}" for v in a.flatten()[:6])
     if a.dim() == 0:
-        return numbers[0]
-    rest = f", …] of shape {tuple(a.shape)}" if a.numel() > 6 or a.dim() > 1 else "]"
-    return "[" + ", ".join(numbers) + rest
+        return numbers
+    long = a.numel() > 6 or a.dim() > 1
+    return f"[{numbers}, …] of shape {tuple(a.shape)}" if long else f"[{numbers}]"
 
 
 def side_effect(evidence: Any) -> tuple[str, str] | None:
@@ -134,22 +128,16 @@ def relation(evidence: Any, unit: str) -> tuple[str, str | None]:
     return "No single factor or offset explains the difference.", None
 
 
-def first_gradients(evidence: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The gradients of the first case that went wrong, and the right ones."""
+def gradients_of(evidence: Any) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
+    """Of the first case that went wrong: the gradients, the right ones, and which are cut off."""
     bad = evidence.right.index(False)
-    return evidence.outcomes[bad].gradients, evidence.wanted[bad].gradients
-
-
-def stuck(evidence: Any) -> list[str]:
-    """Arguments that no gradient reaches, though it should, in the first case that went wrong."""
-    mine, right = first_gradients(evidence)
-    return [n for n in mine if not mine[n].any() and right[n].any()]
+    mine, right = evidence.outcomes[bad].gradients, evidence.wanted[bad].gradients
+    return mine, right, [n for n in mine if not mine[n].any() and right[n].any()]
 
 
 def gradient_fault(evidence: Any) -> tuple[str, str]:
     """The values are right; say which gradient is not, and how."""
-    mine, right = first_gradients(evidence)
-    cut = stuck(evidence)
+    mine, right, cut = gradients_of(evidence)
     if cut:
         text = (
             f"The values are right, but gradients do not flow to `{'` or `'.join(cut)}`. "
@@ -159,10 +147,10 @@ def gradient_fault(evidence: Any) -> tuple[str, str]:
         return text, "gradients do not flow"
     gap = {n: (mine[n].double() - right[n]).abs().nan_to_num(torch.inf) for n in mine}
     name = max(gap, key=lambda n: float(gap[n].max() / (1e-6 + right[n].abs().max())))
-    at = gap[name].flatten().argmax()
+    at = gap[name].argmax()
     got, want = float(mine[name].flatten()[at]), float(right[name].flatten()[at])
     text = (
         f"The values are right, but the gradient with respect to `{name}` is not. Is a part of the "
         f"sum detached?\nOne entry is {got:.5g}, the right one is {want:.5g}."
     )
-    return text, "NaN" if got != got else "wrong gradient"
+    return text, "NaN" if math.isnan(got) else "wrong gradient"

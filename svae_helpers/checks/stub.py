@@ -1,7 +1,5 @@
 """Tell a stub from an attempt: by bytecode, then by source where there is one."""
 
-from __future__ import annotations
-
 import ast
 import dis
 import functools
@@ -10,13 +8,8 @@ import textwrap
 from types import CodeType
 
 _STUBS = ("...", "raise NotImplementedError", "raise NotImplementedError('words')")
-_TRIVIAL = {
-    instruction.opname
-    for body in _STUBS
-    for code in compile(f"def f():\n {body}", "", "exec").co_consts
-    if isinstance(code, CodeType)
-    for instruction in dis.get_instructions(code)
-}
+_TRIVIAL = {i.opname for body in _STUBS for i in dis.get_instructions(body)}
+_TRIVIAL |= {"NOP", "LOAD_GLOBAL"}  # of a function's body, beside those of a module's
 
 
 def is_stub(answer: object) -> bool:
@@ -43,11 +36,9 @@ def is_stub(answer: object) -> bool:
 def _code_of(answer: object) -> CodeType | None:
     while isinstance(answer, functools.partial):
         answer = answer.func
-    answer = inspect.unwrap(answer) if callable(answer) else answer
-    answer = getattr(answer, "__func__", answer)
+    answer = inspect.unwrap(answer)
     if not hasattr(answer, "__code__"):
-        call = getattr(type(answer), "forward", None) or vars(type(answer)).get("__call__")
-        answer = getattr(call, "__func__", call)
+        answer = getattr(type(answer), "forward", None) or vars(type(answer)).get("__call__")
     return getattr(answer, "__code__", None)
 
 

@@ -1,17 +1,16 @@
 """Several mistakes at once: wrong factors of named terms, terms detached, pairs of mistakes."""
 
-from __future__ import annotations
-
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .learner import as_parts, differentiate
+from .learner import Learner, Outcome, as_parts
 from .mistakes import Mistake, texts_of
+from .report import gradients_of
 
 SAID = {  # by coefficient: the mistake's name, and what is said about the term
     0.0: ("forgotten", "is missing"),
@@ -38,12 +37,13 @@ def fit(names: list[str], columns: list[Tensor], target: Tensor) -> dict[str, fl
     return dict(zip(itertools.compress(names, live), factors))
 
 
-def scaled(exercise: Any, factors: dict[str, float], reduce: Callable) -> Callable:
-    """The answer with a factor in front of each term, reduced in some way."""
+def scaled(exercise: Any, factors: dict, reduce: Callable, gradients: bool = False) -> Callable:
+    """The answer with a factor on each term, or on its gradients alone, reduced in some way."""
 
     def answer(*arguments: Any) -> Any:
-        terms = exercise.terms(*arguments).items()
-        return reduce(exercise.reduction.combine([factors.get(n, 1.0) * t for n, t in terms]))
+        terms = [(t, factors.get(n, 1.0)) for n, t in exercise.terms(*arguments).items()]
+        detached = [(1 - c) * t.detach() if gradients else 0.0 for t, c in terms]
+        return reduce(exercise.reduction.combine([c * t + d for (t, c), d in zip(terms, detached)]))
 
     return answer
 
@@ -64,39 +64,35 @@ def wrong_factors(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Calla
             factors = fit(names, columns, torch.cat([value for _, value in ordinary]))
         except (RuntimeError, IndexError):
             continue
-        if factors and len(set(_rounded(factors).values())) > 1:  # else see `relation`
-            found = _said(exercise, factors, SAID) + reduction
+        rounded = {name: float(f"{c:.3g}") for name, c in (factors or {}).items()}
+        if len(set(rounded.values())) > 1:  # one factor on everything: see `relation`
+            found = _said(exercise, rounded, SAID) + reduction
             yield together(found), scaled(exercise, factors, reduce)
 
 
 def detached_terms(exercise: Any, evidence: Any) -> Mistake | None:
     """Which terms carry no gradient, where the values are right."""
-    names, columns, targets = [], [], []
-    for case, outcome in zip(evidence.cases, evidence.outcomes):
-        if not outcome.gradients:
-            continue
-        arguments, tensors = exercise.doubled(case)
-        names, rows = list(exercise.terms(*arguments)), []
-        for name in names:
-            alone = [t if n == name else t.detach() for n, t in exercise.terms(*arguments).items()]
-            value = as_parts(exercise.reduction.right(exercise.reduction.combine(alone)))
-            rows.append(torch.cat([g.flatten() for g in differentiate(value, tensors).values()]))
-        columns.append(torch.stack(rows))
-        targets.append(torch.cat([g.flatten() for g in outcome.gradients.values()]))
-    factors = columns and fit(names, list(torch.cat(columns, dim=1)), torch.cat(targets))
-    if not factors or set(factors.values()) != {0.0, 1.0}:
+    cases = [case for case, o in zip(evidence.cases, evidence.outcomes) if o.gradients]
+    if not cases or len(gradients_of(evidence)[2]) == 1:  # one argument that is cut off says more
         return None
-    return together(_said(exercise, factors, DETACHED))
 
+    def flat(outcomes: Iterable[Outcome]) -> Tensor:
+        return torch.cat([g.flatten() for o in outcomes for g in o.gradients.values()])
 
-def _rounded(factors: dict[str, float]) -> dict[str, float]:
-    return {name: float(f"{c:.3g}") for name, c in factors.items()}
+    names, columns = list(exercise.terms(*cases[0].arguments)), []
+    for name in names:
+        one = {n: float(n == name) for n in names}
+        alone = scaled(exercise, one, exercise.reduction.right, gradients=True)
+        learner = Learner(alone, exercise.parameters, watch=False)
+        columns.append(flat(exercise.outcome(learner, case) for case in cases))
+    factors = fit(names, columns, flat(evidence.outcomes)) or {}
+    detached = set(factors.values()) == {0.0, 1.0}
+    return together(_said(exercise, factors, DETACHED)) if detached else None
 
 
 def _said(exercise: Any, factors: dict[str, float], words: dict) -> list[Mistake]:
     """Mistakes for the wrong factors; one where a whole group, "KL: …: …", has the same."""
     wrong: dict[float, list[str]] = {}
-    factors = _rounded(factors)
     for name, c in factors.items():
         parts = name.split(": ")
         starts = [": ".join(parts[:k]) for k in range(1, len(parts) + 1)]
@@ -118,19 +114,14 @@ def _said(exercise: Any, factors: dict[str, float], words: dict) -> list[Mistake
 def pairs(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Callable]]:
     """Two known mistakes: their errors add up to the answer's in a case, or one is in the other."""
     arguments, value = evidence.cases[0].arguments, evidence.outcomes[0].parts[0].double()
-    right = as_parts(exercise.reference(*arguments))[0].double()
-    singles, errors = [], []
+    right, singles = as_parts(exercise.reference(*arguments))[0].double(), []
     for mistake, wrong in exercise.catalogue():
         with suppress(Exception):
             found = as_parts(wrong(*arguments))[0].double()
             if found.shape == right.shape == value.shape:
-                singles.append((mistake, wrong))
-                errors.append((found - right).flatten())
-    if errors:
-        gaps, rest = torch.stack(errors), (value - right).flatten()
-        near = (gaps[:, None] + gaps - rest).abs() < 2e-4 + 6e-5 * value.abs().flatten()
-        for i, j in near.all(dim=2).triu(1).nonzero().tolist():
-            (a, f), (b, g) = singles[i], singles[j]
+                singles.append((mistake, wrong, found))
+    for (a, f, x), (b, g, y) in itertools.combinations(singles, 2):
+        if torch.allclose(x + y - right, value, rtol=6e-5, atol=2e-4):
             yield together([a, b]), lambda *x, f=f, g=g: f(*x) + g(*x) - exercise.reference(*x)
     inner = [(m, f) for m in exercise.known for f in m.variants if not hasattr(f, "whole")]
     outer = [(m, f) for m, f in exercise.catalogue() if _calls_right(exercise, f, arguments)]
@@ -138,13 +129,13 @@ def pairs(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Callable]]:
     for (a, f), (b, g) in itertools.product(outer, inner):
         if a is not b:
             both = [a, b] if a in exercise.known else [b, a]
-            yield together(both), exercise.nested(f, g)
+            yield together(both), lambda *x, f=f, g=g: exercise.nested(f, g, x)
 
 
 def _calls_right(exercise: Any, wrong: Callable, arguments: tuple) -> bool:
     calls: list[tuple] = []
     with suppress(Exception):
-        exercise.nested(wrong, lambda *x: calls.append(x))(*arguments)
+        exercise.nested(wrong, lambda *x: calls.append(x), arguments)
     return bool(calls)
 
 
