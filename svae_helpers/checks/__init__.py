@@ -42,30 +42,9 @@ from .question import Question, question
 from .random_exercise import RandomExercise, random_exercise
 from .result import Check, CheckResult
 
-ALL: dict[str, Check | Inspection] = {
-    check.__name__: check
-    for check in sorted(
-        (thing for thing in globals().values() if isinstance(thing, Check | Inspection)),
-        key=lambda check: check.number,
-    )
-}
+_CHECKS = [thing for thing in globals().values() if isinstance(thing, Check | Inspection)]
+ALL = {check.__name__: check for check in sorted(_CHECKS, key=lambda check: check.number)}
 
-__all__ = [
-    "ALL",
-    "Case",
-    "Check",
-    "CheckResult",
-    "Exercise",
-    "Inspection",
-    "Mistake",
-    "Question",
-    "RandomExercise",
-    "Reduction",
-    "Terms",
-    "exercise",
-    "inspection",
-    "mistake",
-    "question",
-    "random_exercise",
-    *ALL,
-]
+__all__ = ["ALL", "Case", "Check", "CheckResult", "Exercise", "Inspection", "Mistake", "Question"]
+__all__ += ["RandomExercise", "Reduction", "Terms", "exercise", "inspection", "mistake", "question"]
+__all__ += ["random_exercise", *ALL]

@@ -31,13 +31,11 @@ class Problem(NamedTuple):
 class Outcome(NamedTuple):
     """One call: its answer's parts (a tensor is one part, a tuple has several), or a problem.
 
-    An answer of a wrong shape or type has both, where it can be read as numbers.
+    An answer of a wrong shape or type, or with a side effect, has both.
     """
 
     parts: tuple[Tensor, ...] | None = None
     problem: Problem | None = None
-    changed: str | None = None
-    uses_numpy: bool = False
     gradients: dict[str, Tensor] = {}
 
 
@@ -62,9 +60,7 @@ class Learner:
             kinds = {n: p.kind for n, p in inspect.signature(answer).parameters.items()}
         self.keywords = {n for n in parameters if kinds.get(n) is inspect.Parameter.KEYWORD_ONLY}
 
-    def run(
-        self, arguments: tuple, like: Any, requires_grad: tuple[str, ...] = ()
-    ) -> tuple[Outcome, dict[str, Tensor]]:
+    def run(self, arguments: tuple, like: Any, requires_grad: tuple = ()) -> tuple[Outcome, dict]:
         """Call the function on copies; return the outcome and the tensors it was given, by name.
 
         `like` is a right answer, for its kind and shape.
@@ -78,16 +74,24 @@ class Learner:
         positional = given | tensors
         named = {name: positional.pop(name) for name in self.keywords}
         before = _numpy_fingerprint() if self.watch else None
-        value, problem = self.call(positional.values(), like, named)
+        value, problem = self.call(positional.values(), like, **named)
         if problem is not None and problem.key[0] in ("exception", "time"):
             return Outcome(problem=problem), tensors
-        uses_numpy = self.watch and _numpy_fingerprint() != before
         changed = [n for n, a in tensors.items() if not torch.equal(given[n], a.detach())]
-        return Outcome(as_parts(value), problem, (changed or [None])[0], uses_numpy), tensors
+        if changed:
+            text = (
+                f"Your function changes its argument `{changed[0]}` in place; it is still needed "
+                "outside. Operations whose name ends in `_`, `+=` and index assignment do that."
+            )
+            problem = Problem(("side effect",), "in-place change", text)
+        elif self.watch and _numpy_fingerprint() != before:
+            text = (
+                "Your function uses NumPy's or Python's global generator; nothing is random here."
+            )
+            problem = Problem(("side effect",), "NumPy's generator", text)
+        return Outcome(as_parts(value), problem), tensors
 
-    def call(
-        self, arguments: Iterable, like: Any = None, named: dict[str, Any] | None = None
-    ) -> tuple[Any, Problem | None]:
+    def call(self, arguments: Iterable, like: Any = None, /, **named: Any) -> tuple:
         """Call the function and undo what it meddled with; return its value and a problem.
 
         `arguments` are handed over by position, `named` by name; the value is to be `like` this.
@@ -96,7 +100,7 @@ class Learner:
         page, limit = _Page(), guard.time_limit() if self.watch else nullcontext()
         try:
             with redirect_stdout(page), redirect_stderr(page), torch.enable_grad(), limit:
-                value = self.answer(*arguments, **(named or {}))
+                value = self.answer(*arguments, **named)
         except BaseException as error:
             return None, _describe_error(error, self.answer)
         finally:

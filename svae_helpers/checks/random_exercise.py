@@ -43,7 +43,6 @@ class Findings:
     looks: dict[str, Tensor] = field(default_factory=dict)
     between: set[str] = field(default_factory=set)
     problem: Problem | None = None
-    changed: str | None = None
     uses_numpy: bool = False
     uses_torch: bool = False
     repeats: bool | None = None
@@ -84,9 +83,8 @@ class Findings:
         return alike_p(mine[:1] if self.repeats else mine, theirs)
 
     def nearness(self, other: Findings) -> float:
-        """P-value for looking the same in all that both have been looked at for."""
-        shared = self.looks.keys() & other.looks.keys()
-        return min((self.alike(name, other) for name in shared), default=1.0)
+        """P-value for looking the same in all that was looked at in both."""
+        return min((self.alike(k, other) for k in self.looks if k in other.looks), default=1.0)
 
     @property
     def kind(self) -> tuple:
@@ -99,12 +97,6 @@ class Findings:
         """Names of the tests that a right answer does not fail."""
         level = FAMILY / max(len(self.tests), 1)
         return {name for name, (p, _) in self.tests.items() if not p >= level}
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing is wrong."""
-        slips = self.repeats or self.faults or self.problem or self.changed or self.failed
-        return self.finite and not slips
 
     def words(self) -> str:
         """The least likely p-value and the faults, a line each."""
@@ -136,9 +128,8 @@ class Caller:
         before, seen = torch.get_rng_state(), self.findings
         found, self.given = self.learner.run(arguments, self.kinds[key], tuple(gradients))
         seen.uses_torch |= not torch.equal(before, torch.get_rng_state())
-        seen.uses_numpy |= found.uses_numpy
-        seen.changed = seen.changed or found.changed
         if found.problem is not None:
+            seen.uses_numpy |= found.problem.name == "NumPy's generator"
             shapes = tuple(part.shape for part in found.parts or ())
             came_up = (*found.problem.key, *shapes, self.learner.calls)  # and in which call
             raise Stop(found.problem._replace(key=came_up))
@@ -176,16 +167,14 @@ class RandomExercise(Check):
         """Say that it is right, or which mistake it makes, or else what was seen."""
         seen = self.examine(answer, seed)
         words, name = seen.words(), None
+        slips = seen.problem or seen.repeats or seen.faults or seen.failed
         if seen.uses_numpy:
             text, name = BY_NUMPY, "NumPy's generator"
-        elif seen.passed:
+        elif seen.finite and not slips:
             text = f"`{self.__name__}` is right: {len(seen.tests)} statistical tests."
             return verdict(PASSED, self.number, text)
         elif (found := self._diagnose(seen)) is not None:
             text, name = f"{found.explanation}{words}", found.name
-        elif seen.changed:
-            text = f"Your function changes its argument `{seen.changed}` in place."
-            name = "in-place change"
         elif seen.problem is not None:
             text, name = seen.problem.text, seen.problem.name
         elif not seen.finite:

@@ -1,4 +1,4 @@
-"""Put what an exact check saw in words: a counter-example, a symptom, a side effect."""
+"""Put what an exact check saw in words: a counter-example, and a symptom."""
 
 import math
 from typing import Any
@@ -52,26 +52,8 @@ def show(a: Any) -> str:
     return f"[{numbers}, …] of shape {tuple(a.shape)}" if long else f"[{numbers}]"
 
 
-def side_effect(evidence: Any) -> tuple[str, str] | None:
-    """A change that the function leaves behind: what to say, and its name."""
-    changed = next((o.changed for o in evidence.outcomes if o.changed), None)
-    if changed is not None:
-        text = (
-            f"Your function changes its argument `{changed}` in place, and whoever handed it over "
-            "still needs it. Operations whose name ends in `_`, `+=` and index assignment do that."
-        )
-        return text, "in-place change"
-    if any(o.uses_numpy for o in evidence.outcomes):
-        text = "Your function uses NumPy's or Python's global generator; nothing is random here."
-        return text, "NumPy's generator"
-    return None
-
-
 def symptom(exercise: Any, evidence: Any, example: str) -> tuple[str, str | None]:
     """What to say of an answer with no known mistake, and the symptom's name, if it has one."""
-    slip = side_effect(evidence)
-    if slip is not None:
-        return slip
     for case, outcome in zip(evidence.cases, evidence.outcomes):
         if outcome.problem is not None:
             pairs = zip(exercise.parameters, case.arguments)

@@ -28,8 +28,8 @@ def upper_chi2_p(statistic: float, dof: int) -> float:
     """P(χ² ≥ statistic); exact for a sum of squares of standard normals."""
     if not math.isfinite(statistic):
         return 0.0
-    half = torch.tensor([dof / 2, statistic / 2], dtype=torch.float64)
-    return float(torch.special.gammaincc(half[0], half[1]))
+    halves = torch.tensor([dof / 2, statistic / 2], dtype=torch.float64)
+    return float(torch.special.gammaincc(*halves))
 
 
 def chi2_p(statistic: float, dof: float) -> float:
@@ -53,8 +53,7 @@ def mean_p(errors: Tensor, floor: float = 2e-5) -> float:
 def ks_p(uniforms: Tensor) -> float:
     """Kolmogorov–Smirnov p-value for draws from U(0, 1), by the asymptotic series.
 
-    Its first term, 2 exp(−2nd²), is the Dvoretzky–Kiefer–Wolfowitz bound, which holds for every n;
-    in the far tail the series is this term.
+    In the far tail it is its first term, the Dvoretzky–Kiefer–Wolfowitz bound for every n.
     """
     u = uniforms.flatten().double().sort().values
     if not u.isfinite().all():
