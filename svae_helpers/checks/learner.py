@@ -85,9 +85,7 @@ class Learner:
             )
             problem = Problem(("side effect",), "in-place change", text)
         elif self.watch and _numpy_fingerprint() != before:
-            text = (
-                "Your function uses NumPy's or Python's global generator; nothing is random here."
-            )
+            text = "Your function uses NumPy's or Python's generator; nothing is random here."
             problem = Problem(("side effect",), "NumPy's generator", text)
         return Outcome(as_parts(value), problem), tensors
 
