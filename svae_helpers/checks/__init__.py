@@ -5,6 +5,8 @@ it has one) or not attempted. `ALL` maps the exercises' names to their checks. T
 see `exercise`, `random_exercise`, `question` and `inspection`.
 """
 
+# ruff: noqa: F401  `ALL` gathers what is imported
+
 from .exercise import Case, Exercise, exercise
 from .inspection import Inspection, inspection
 from .mistakes import Mistake, Reduction, Terms, mistake
@@ -38,64 +40,11 @@ from .nb09_aggregate_kl import aggregate_kl
 from .nb09_sweep import control, fashion_count
 from .question import Question, question
 from .random_exercise import RandomExercise, random_exercise
-from .result import CheckResult
+from .result import Check, CheckResult
 
-ALL: dict[str, Exercise | RandomExercise | Question | Inspection] = {
-    check.__name__: check
-    for check in (
-        predicted_draws,
-        log_marginal,
-        elbo,
-        broken_elbo,
-        reparameterise,
-        gradient_estimate,
-        predicted_slopes,
-        bernoulli_log_likelihood,
-        gaussian_kl,
-        vae_loss,
-        first_vae,
-        trained_vaes,
-        silent_from,
-        log_prob,
-        sample,
-        slab_responsibility,
-        undecided_sizes,
-        predicted_count,
-        monte_carlo_kl,
-        predicted_kl_draws,
-        broken_gradient,
-        predicted_floor,
-        sparse_vae_loss,
-        trained_sparse_vae,
-        scaled_count,
-        active_count,
-        find_the_bug,
-        printed_count,
-        half_the_count,
-        gated_kl,
-        opening_benefit,
-        misled_gate,
-        aggregate_kl,
-        fashion_count,
-        control,
-    )
-}
+_CHECKS = [thing for thing in globals().values() if isinstance(thing, Check | Inspection)]
+ALL = {check.__name__: check for check in sorted(_CHECKS, key=lambda check: check.number)}
 
-__all__ = [
-    "ALL",
-    "Case",
-    "CheckResult",
-    "Exercise",
-    "Inspection",
-    "Mistake",
-    "Question",
-    "RandomExercise",
-    "Reduction",
-    "Terms",
-    "exercise",
-    "inspection",
-    "mistake",
-    "question",
-    "random_exercise",
-    *ALL,
-]
+__all__ = ["ALL", "Case", "Check", "CheckResult", "Exercise", "Inspection", "Mistake", "Question"]
+__all__ += ["RandomExercise", "Reduction", "Terms", "exercise", "inspection", "mistake", "question"]
+__all__ += ["random_exercise", *ALL]

@@ -1,7 +1,5 @@
 """What a learner's code may do is undone: seeds, modes, replaced functions, endless loops."""
 
-from __future__ import annotations
-
 import _thread
 import contextlib
 import math
@@ -26,7 +24,7 @@ class TimeIsUp(BaseException):
 def laboratory() -> Iterator[int]:
     """Yield a seed; give back generators, gradient mode, dtype, device, warnings and modules."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    dtype, device, kept = torch.get_default_dtype(), torch.get_default_device(), snapshot()
+    device, kept = torch.get_default_device(), snapshot()
     try:
         with (
             torch.random.fork_rng(devices=[]),
@@ -42,34 +40,34 @@ def laboratory() -> Iterator[int]:
     finally:
         np.random.set_state(numpy_state)
         random.setstate(python_state)
-        torch.set_default_dtype(dtype)
         if torch.get_default_device() != device:
             torch.set_default_device(device)
         restore(kept)
 
 
-_DISTRIBUTIONS = [c for c in vars(torch.distributions).values() if isinstance(c, type)]
 _GUARDED = [torch, torch.Tensor, torch.nn.Module, torch.nn.functional, torch.autograd]
-_GUARDED += [torch.special, torch.distributions, math, random, np.random, *_DISTRIBUTIONS]
+_GUARDED += [torch.special, torch.distributions, math, random, np.random]
+_GUARDED += [c for c in vars(torch.distributions).values() if isinstance(c, type)]
 
 
-def snapshot() -> list[tuple[object, dict]]:
-    """Remember what the modules and classes hold that a learner's code could replace."""
-    return [(thing, dict(vars(thing))) for thing in _GUARDED]
+def snapshot() -> tuple:
+    """Remember the default dtype, and what code could replace in modules and classes."""
+    return torch.get_default_dtype(), [(thing, dict(vars(thing))) for thing in _GUARDED]
 
 
-def restore(kept: list[tuple[object, dict]] | None) -> None:
-    """Undo replacements and additions since the snapshot."""
-    for thing, before in kept or ():
+def restore(kept: tuple) -> None:
+    """Undo changes of the dtype, replacements and additions since the snapshot."""
+    dtype, things = kept
+    torch.set_default_dtype(dtype)
+    for thing, before in things:
         now = vars(thing)
         if now == before:  # thousands of names, compared at C's speed
             continue
-        for name, value in before.items():
-            if now.get(name) is not value:
-                setattr(thing, name, value)
-        added = now.keys() - before.keys() if len(now) != len(before) else ()
-        for name in [n for n in added if not isinstance(now[n], ModuleType)]:  # lazy imports stay
-            delattr(thing, name)
+        for name in [n for n in before if now.get(n) is not before[n]]:
+            setattr(thing, name, before[name])
+        for name in now.keys() - before.keys():
+            if not isinstance(now[name], ModuleType):  # lazy imports stay
+                delattr(thing, name)
 
 
 @contextlib.contextmanager

@@ -19,12 +19,11 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from .exercise import NOT_YET
 from .guard import laboratory
 from .learner import Learner, Problem, Stop
 from .mistakes import Mistake, explained
 from .question import NOT_YET as NO_ANSWER_YET
-from .result import FAILED, NOT_ATTEMPTED, PASSED, CheckResult, verdict
+from .result import FAILED, NOT_ATTEMPTED, NOT_YET, PASSED, CheckResult, verdict
 from .stub import is_stub
 
 

@@ -1,12 +1,12 @@
 """Mistakes that are known, what is said about them, and how terms are reduced to an answer."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+_TEXTS = tomllib.loads(Path(__file__).with_name("explanations.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,6 @@ def mistake(name: str, *parts: Callable | str, extreme: str | Callable = "") -> 
     return Mistake(name, variants, "".join(words), extreme)
 
 
-_TEXTS = tomllib.loads(Path(__file__).with_name("explanations.toml").read_text(encoding="utf-8"))
-
-
 def texts_of(number: str) -> dict[str, str]:
     """What is said about mistakes of one of the course's exercises, by name; else nothing."""
     return _TEXTS["every exercise"] | _TEXTS[number] if number in _TEXTS else {}
@@ -49,10 +46,10 @@ def explained(entries: Iterable[Mistake | tuple], number: str) -> tuple[Mistake,
     texts, known = texts_of(number), {}
     for entry in entries:
         m = entry if isinstance(entry, Mistake) else mistake(*entry)
-        before = known.get(m.name, m)
+        before = known.get(m.name, Mistake(m.name, ()))
         words = before.explanation or m.explanation or texts.get(m.name, "")
-        spellings = m.variants if before is m else before.variants + m.variants
-        known[m.name] = Mistake(m.name, spellings, words, before.extreme or m.extreme)
+        spellings, extreme = before.variants + m.variants, before.extreme or m.extreme
+        known[m.name] = Mistake(m.name, spellings, words, extreme)
     silent = [name for name, m in known.items() if not m.explanation]
     if silent:
         raise ValueError(f"exercise {number}: nothing is said about {', '.join(silent)}")

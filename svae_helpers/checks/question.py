@@ -1,76 +1,55 @@
 """A question whose answer is a number, a word, True or False, or several of these.
 
-    @question("5.2", factor=3, unit="nats", too_low="what such a guess overlooks", too_high="…")
-    def predicted_floor() -> float:
-        \"\"\"The KL of 20 latents that a Gaussian posterior cannot get below.\"\"\"
-        return ...  # the right answer, computed
-
-    predicted_floor.mistakes(("one latent's", lambda: predicted_floor.right() / 20, "Times 20."))
-
-`predicted_floor(6.0)` is the check. A prediction is right within a factor, a reading of a figure
-within a distance, anything else exactly. A wrong one gets the name of the mistake whose value it
-is as close to, or else is told whether it is too low or too high.
+`@question("5.2", factor=3)` decorates a function that computes the right answer, and makes it the
+check. A prediction is right within a factor, a reading of a figure within a distance, anything
+else exactly. A wrong one gets the name of the mistake whose value it is as close to, or else is
+told whether it is too low or too high.
 """
 
-from __future__ import annotations
-
-import inspect
 import math
 from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any
 
-from .mistakes import Mistake, explained
-from .result import FAILED, NOT_ATTEMPTED, PASSED, CheckResult, verdict
+from .mistakes import Mistake
+from .result import FAILED, NOT_ATTEMPTED, PASSED, Check, CheckResult, verdict
 
 NOT_YET = "Not attempted yet: put your answer in place of the dots, then run this cell again."
 
 
-class Question:
+class Question(Check):
     """Judges an answer when called; made by `question`."""
 
     def __init__(self, right: Callable, number: str, near: Callable, unit: str, texts: tuple):
-        self.__name__, self.__module__ = right.__name__, right.__module__
-        self.__doc__ = f"Check question {number}: {inspect.getdoc(right)}"
-        self.right, self.number, self.near, self.unit = right, number, near, unit
-        self.too_low, self.too_high = texts
-        self.known: tuple[Mistake, ...] = ()
-
-    def mistakes(self, *entries: tuple) -> None:
-        """Register the known wrong answers, the likeliest first."""
-        self.known += explained(entries, self.number)
+        super().__init__(right, number)
+        self.right, self.near, self.unit, self.texts = right, near, unit, texts
 
     def catalogue(self) -> Iterator[tuple[Mistake, Any]]:
         """Every known wrong answer."""
-        return ((mistake, wrong()) for mistake in self.known for wrong in mistake.variants)
+        return ((mistake, wrong()) for mistake, wrong in super().catalogue())
 
     def __call__(self, answer: Any) -> CheckResult:
         """Judge an answer; `...` is none yet."""
-        right, n = _plain(self.right()), self.number
-        given = _plain(answer)
-        if given is None or ... in given:
+        right, given, n = _plain(self.right()), _plain(answer), self.number
+        known = [(mistake, _plain(wrong)) for mistake, wrong in self.catalogue()]
+        if not given or None in given or ... in given:
             return verdict(NOT_ATTEMPTED, n, NOT_YET)
         if len(given) != len(right) or not all(map(_comparable, given, right)):
-            text = f"Your answer is {_listed(given)}; wanted {_kinds(right, self._words())}."
+            words = {f"`{w}`" for _, parts in known for w in (*right, *parts) if isinstance(w, str)}
+            kinds = {str: f"one of {', '.join(sorted(words))}", bool: "True or False"}
+            wanted = " and ".join(kinds.get(type(r), "a finite number") for r in right)
+            text = f"Your answer is {_listed(given)}; wanted {wanted}."
             return verdict(FAILED, n, text, "wrong type")
-        if self._same(given, right):
-            return verdict(PASSED, n, f"Right: {_listed(right, self.unit)}.")
-        for mistake, wrong in self.catalogue():
-            if self._same(given, _plain(wrong)):
+        if all(map(self.near, given, right)):
+            return verdict(PASSED, n, f"Right: {_listed(right)} {self.unit}".strip() + ".")
+        for mistake, wrong in known:
+            if len(wrong) == len(given) and all(map(self.near, given, wrong)):
                 return verdict(FAILED, n, mistake.explanation, mistake.name)
-        number = len(given) == 1 and isinstance(right[0], Real) and not isinstance(right[0], bool)
-        if not number:
+        if len(given) > 1 or isinstance(right[0], (str, bool)):
             return verdict(FAILED, n, f"{_listed(given)} is not the answer.")
-        low = given[0] < right[0]
-        name, why = ("too low", self.too_low) if low else ("too high", self.too_high)
-        return verdict(FAILED, n, f"Your number is {name}. {why}".strip(), name)
-
-    def _same(self, given: tuple, wanted: tuple) -> bool:
-        return len(given) == len(wanted) and all(map(self.near, given, wanted))
-
-    def _words(self) -> list[str]:
-        answers = [_plain(self.right()), *(_plain(wrong) for _, wrong in self.catalogue())]
-        return sorted({part for parts in answers for part in parts if isinstance(part, str)})
+        high = given[0] > right[0]
+        name = "too high" if high else "too low"
+        return verdict(FAILED, n, f"Your number is {name}. {self.texts[high]}".strip(), name)
 
 
 def question(
@@ -81,15 +60,10 @@ def question(
     too_low: str = "",
     too_high: str = "",
 ) -> Callable[[Callable], Question]:
-    """Decorate a function that computes the right answer; it becomes the question's check.
+    """Decorate a function that computes the right answer; it becomes the check of that number.
 
-    Args:
-        number: as the notebook shows it, such as "5.2".
-        factor: a number is right within this factor of the right one, such as 3 for a prediction.
-        distance: or within this distance of it, for a number that is read off a figure.
-        unit: of the answer, shown behind it.
-        too_low: what a number that is too low overlooks, where no known mistake is as close.
-        too_high: the same for one that is too high.
+    A number is right within this `factor` of the right one, or within this `distance` of it.
+    `too_low` and `too_high` say what a wrong one overlooks, where no known mistake is as close.
     """
 
     def near(given: Any, wanted: Any) -> bool:
@@ -103,31 +77,21 @@ def question(
     return lambda right: Question(right, number, near, unit, (too_low, too_high))
 
 
-def _plain(answer: Any) -> tuple | None:
-    """An answer as a tuple of plain values; None where there is none."""
-    if isinstance(answer, (tuple, list)):
-        parts = [_plain(part) for part in answer]
-        return None if None in parts or not parts else tuple(p for part in parts for p in part)
+def _plain(answer: Any) -> tuple:
+    """An answer as a flat tuple of plain values."""
     if hasattr(answer, "tolist"):  # a tensor, an array, a series
         answer = answer.tolist()
-        return _plain(answer) if isinstance(answer, list) else (answer,)
-    return None if answer is None else (answer,)
+    if isinstance(answer, (tuple, list)):
+        return tuple(part for parts in map(_plain, answer) for part in parts)
+    return (answer,)
 
 
 def _comparable(given: Any, wanted: Any) -> bool:
     if isinstance(wanted, (str, bool)):
         return type(given) is type(wanted)
-    if not isinstance(given, Real) or isinstance(given, bool):
-        return False
-    return abs(given) < 1e300  # neither infinite nor NaN
+    number = isinstance(given, Real) and not isinstance(given, bool)
+    return number and abs(given) < 1e300  # neither infinite nor NaN
 
 
-def _listed(values: tuple, unit: str = "") -> str:
-    words = (f"{v:.4g}" if isinstance(v, float) else f"`{v}`" for v in values)
-    return ", ".join(words) + (f" {unit}" if unit else "")
-
-
-def _kinds(values: tuple, words: list[str]) -> str:
-    of = "one of " + ", ".join(f"`{word}`" for word in words)
-    kinds = {str: of, bool: "True or False"}
-    return " and ".join(kinds.get(type(v), "a finite number") for v in values)
+def _listed(values: tuple) -> str:
+    return ", ".join(f"{v:.4g}" if isinstance(v, float) else f"`{v}`" for v in values)

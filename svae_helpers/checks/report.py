@@ -1,6 +1,4 @@
-"""Put what an exact check saw in words: a counter-example, a relation, a side effect."""
-
-from __future__ import annotations
+"""Put what an exact check saw in words: a counter-example, and a symptom."""
 
 import math
 from typing import Any
@@ -11,84 +9,69 @@ from torch import Tensor
 
 def counter_example(exercise: Any, evidence: Any) -> tuple[str, str]:
     """The most telling wrong number, ordinary cases first, and its case in full."""
-    pairs = [
-        (o, w, mine, right)
-        for o, w in zip(evidence.outcomes, evidence.wanted)
-        for mine, right in zip(o.run.parts or (), w.run.parts)
+    wrong = [
+        (case, mine, right)
+        for case, outcome, wanted in zip(evidence.cases, evidence.outcomes, evidence.wanted)
+        for mine, right in zip(outcome.parts or (), wanted.parts)
         if mine.shape == right.shape and not exercise.close(mine, right)
     ]
-    if not pairs:
+    if not wrong:
         return "", ""
-    outcome, _, mine, right = min(pairs, key=lambda pair: bool(pair[0].case.extreme))
+    case, mine, right = min(wrong, key=lambda row: bool(row[0].extreme))
     difference = (mine.double() - right.double()).abs().nan_to_num(torch.inf, torch.inf, torch.inf)
-    at = int(difference.flatten().argmax())
-    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(at), difference.shape))
-    named = list(zip(exercise.parameters, outcome.case.arguments))
+    index = torch.unravel_index(difference.argmax(), difference.shape)
     inputs, full = [], []
-    for k, (name, a) in enumerate(named):
+    for k, (name, a) in enumerate(zip(exercise.parameters, case.arguments)):
         if isinstance(a, Tensor):
-            entry = a[entry_of(k, a, mine, evidence, index)]
-            inputs.append(f"{name} = {show(entry)}")
-            if entry.numel() > 6:
-                full.append(f"{name} = {entry}")
-        elif not callable(a):
-            inputs.append(f"{name} = {a:.4g}" if isinstance(a, float) else f"{name} = {a}")
-    text = (
-        f"\nAt {', '.join(inputs)} your value is {float(mine[index]):.5g}, "
-        f"the right one is {float(right[index]):.5g}."
-    )
-    return text, "\n".join(full)
+            a = a[entry_of(k, evidence, index)]
+            full += [f"{name} = {a}"] if a.numel() > 6 else []
+        if not callable(a):
+            inputs.append(f"{name} = {show(a)}")
+    values = f"your value is {float(mine[index]):.5g}, the right one is {float(right[index]):.5g}"
+    return f"\nAt {', '.join(inputs)} {values}.", "\n".join(full)
 
 
-def entry_of(k: int, a: Tensor, mine: Tensor, evidence: Any, index: tuple[int, ...]) -> tuple:
+def entry_of(k: int, evidence: Any, index: tuple[Tensor, ...]) -> tuple:
     """The part of the k-th argument that an entry of the answer belongs to, by their shapes."""
-    shapes = [(w.case.arguments[k].shape, w.run.parts[0].shape) for w in evidence.wanted]
-    if not index or not all(isinstance(w.case.arguments[k], Tensor) for w in evidence.wanted):
-        return ()
-    if all(given == answer for given, answer in shapes):
+    given = [getattr(case.arguments[k], "shape", ()) for case in evidence.cases]
+    answers = [wanted.parts[0].shape for wanted in evidence.wanted]
+    if all(a[: len(b)] == b for a, b in zip(given, answers)):
         return index
-    if all(given[: len(answer)] == answer for given, answer in shapes):
-        return index
-    if all(given[1:] == answer for given, answer in shapes):
-        return (slice(None), *index)
-    return ()
+    columns = index and all(a[1:] == b for a, b in zip(given, answers))
+    return (slice(None), *index) if columns else ()
 
 
-def show(a: Tensor) -> str:
-    """Write a small tensor in full, a large one by its first numbers and its shape."""
-    numbers = [f"{float(v):.4g}" for v in a.flatten()[:6]]
+def show(a: Any) -> str:
+    """Write a number or a small tensor in full, a large one by its first numbers and its shape."""
+    if not isinstance(a, Tensor):
+        return f"{a:.4g}" if isinstance(a, float) else str(a)
+    numbers = ", ".join(f"{float(v):.4g}" for v in a.flatten()[:6])
     if a.dim() == 0:
-        return numbers[0]
-    rest = f", …] of shape {tuple(a.shape)}" if a.numel() > 6 or a.dim() > 1 else "]"
-    return "[" + ", ".join(numbers) + rest
+        return numbers
+    long = a.numel() > 6 or a.dim() > 1
+    return f"[{numbers}, …] of shape {tuple(a.shape)}" if long else f"[{numbers}]"
 
 
-def show_case(parameters: tuple[str, ...], outcomes: tuple) -> str:
-    """The shapes of the first case that went wrong."""
-    bad = next(o for o in outcomes if o.run.problem)
-    pairs = zip(parameters, bad.case.arguments)
-    shapes = [f"{name} {tuple(a.shape)}" for name, a in pairs if isinstance(a, Tensor)]
-    return f"\nSeen with the shapes {', '.join(shapes)}." if shapes else ""
-
-
-def side_effect(outcomes: tuple) -> tuple[str, str] | None:
-    """A change that the function leaves behind: what to say, and its name."""
-    changed = next((o.run.changed for o in outcomes if o.run.changed), None)
-    if changed is not None:
-        text = (
-            f"Your function changes its argument `{changed}` in place, and whoever handed it over "
-            "still needs it. Operations whose name ends in `_`, `+=` and index assignment do that."
-        )
-        return text, "in-place change"
-    if any(o.run.uses_numpy for o in outcomes):
-        text = "Your function uses NumPy's or Python's global generator; nothing is random here."
-        return text, "NumPy's generator"
-    return None
+def symptom(exercise: Any, evidence: Any, example: str) -> tuple[str, str | None]:
+    """What to say of an answer with no known mistake, and the symptom's name, if it has one."""
+    for case, outcome in zip(evidence.cases, evidence.outcomes):
+        if outcome.problem is not None:
+            pairs = zip(exercise.parameters, case.arguments)
+            shapes = [f"{name} {tuple(a.shape)}" for name, a in pairs if isinstance(a, Tensor)]
+            where = f"\nSeen with the shapes {', '.join(shapes)}." if shapes else ""
+            return f"{outcome.problem.text}{where}", outcome.problem.name
+    if not evidence.steady:
+        text = "Two calls with the same arguments give different answers; nothing is random."
+        return text, "random where nothing is"
+    if not example:
+        return gradient_fault(evidence)
+    text, name = relation(evidence, exercise.unit)
+    return f"{text}{example}", name
 
 
 def relation(evidence: Any, unit: str) -> tuple[str, str | None]:
     """Say what single factor, offset or place explains the difference, if one does."""
-    if any(p.double().isnan().any() for o in evidence.outcomes for p in o.run.parts):
+    if any(p.isnan().any() for outcome in evidence.outcomes for p in outcome.parts):
         text = "There is a NaN in your answer: is a logarithm or a root taken of a negative number?"
         return text, "NaN"
     where = evidence.wrong_in()
@@ -98,10 +81,10 @@ def relation(evidence: Any, unit: str) -> tuple[str, str | None]:
         )
         return text, "right for ordinary numbers only"
     pairs = [
-        (m.double().flatten(), r.double().flatten())
-        for o, w in zip(evidence.outcomes, evidence.wanted)
-        for m, r in zip(o.run.parts, w.run.parts)
-        if not o.case.extreme and m.shape == r.shape
+        (mine.double().flatten(), right.double().flatten())
+        for case, outcome, wanted in zip(evidence.cases, evidence.outcomes, evidence.wanted)
+        for mine, right in zip(outcome.parts, wanted.parts)
+        if not case.extreme
     ]
     mine, right = (torch.cat(side) for side in zip(*pairs))
     offset, ratio = mine - right, (mine / right)[right.abs() > 1e-2]
@@ -113,32 +96,30 @@ def relation(evidence: Any, unit: str) -> tuple[str, str | None]:
         return text, "nearly right"
     if offset.isfinite().all() and offset.std() < 1e-3 * (1e-3 + offset.abs().mean()):
         way = "high" if float(offset.mean()) > 0 else "low"
-        size = " ".join(filter(None, (f"{abs(float(offset.mean())):.4g}", unit)))
+        size = f"{abs(float(offset.mean())):.4g} {unit}".strip()
         return f"It is {size} too {way} everywhere.", None
     if ratio.numel() > 1 and ratio.std() < 1e-3 * ratio.mean().abs():
         factor = float(ratio.mean())
-        base = next((b for b in (2, 10) if abs(factor * math.log(b) - 1) < 1e-3), None)
         text = f"It is {factor:.4g} times the right value everywhere"
-        if base:
-            return f"{text}, 1/log({base}): a logarithm to base {base}.", "another base"
+        for base in (2, 10):
+            if abs(factor * math.log(base) - 1) < 1e-3:
+                return f"{text}, 1/log({base}): a logarithm to base {base}.", "another base"
         return f"{text}.", None
     if torch.allclose(mine.abs(), right.abs(), rtol=1e-3, atol=1e-3):
         return "The size is right, the sign is not everywhere.", None
     return "No single factor or offset explains the difference.", None
 
 
-def stuck(names: tuple[str, ...], evidence: Any) -> list[str]:
-    """Arguments that no gradient reaches, though it should."""
+def gradients_of(evidence: Any) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
+    """Of the first case that went wrong: the gradients, the right ones, and which are cut off."""
     bad = evidence.right.index(False)
     mine, right = evidence.outcomes[bad].gradients, evidence.wanted[bad].gradients
-    return [n for n in names if n in mine and not mine[n].any() and right[n].any()]
+    return mine, right, [n for n in mine if not mine[n].any() and right[n].any()]
 
 
-def gradient_fault(names: tuple[str, ...], evidence: Any) -> tuple[str, str]:
+def gradient_fault(evidence: Any) -> tuple[str, str]:
     """The values are right; say which gradient is not, and how."""
-    bad = evidence.right.index(False)
-    mine, right = evidence.outcomes[bad].gradients, evidence.wanted[bad].gradients
-    cut = stuck(names, evidence)
+    mine, right, cut = gradients_of(evidence)
     if cut:
         text = (
             f"The values are right, but gradients do not flow to `{'` or `'.join(cut)}`. "
@@ -146,12 +127,12 @@ def gradient_fault(names: tuple[str, ...], evidence: Any) -> tuple[str, str]:
             "`torch.no_grad()` all cut them."
         )
         return text, "gradients do not flow"
-    gap = {n: (mine[n].double() - right[n]).abs().nan_to_num(torch.inf) for n in names}
-    name = max(names, key=lambda n: float(gap[n].max() / (1e-6 + right[n].abs().max())))
-    at = gap[name].flatten().argmax()
+    gap = {n: (mine[n].double() - right[n]).abs().nan_to_num(torch.inf) for n in mine}
+    name = max(gap, key=lambda n: float(gap[n].max() / (1e-6 + right[n].abs().max())))
+    at = gap[name].argmax()
     got, want = float(mine[name].flatten()[at]), float(right[name].flatten()[at])
     text = (
         f"The values are right, but the gradient with respect to `{name}` is not. Is a part of the "
         f"sum detached?\nOne entry is {got:.5g}, the right one is {want:.5g}."
     )
-    return text, "NaN" if got != got else "wrong gradient"
+    return text, "NaN" if math.isnan(got) else "wrong gradient"

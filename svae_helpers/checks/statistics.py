@@ -1,12 +1,10 @@
-"""P-values for random answers, without SciPy.
+"""P-values for random answers, without SciPy; 0 for what is not finite.
 
-Every p-value is exact, or asymptotic in a sample of thousands; either way, P(p ≤ α) ≤ α for a
-right answer up to a factor well below ten in the far tail (bounded or nearly Gaussian terms: the
+Each is exact, or asymptotic in a sample of thousands; either way, P(p ≤ α) ≤ α for a right answer
+up to a factor well below ten in the far tail (bounded or nearly Gaussian terms: the
 moderate-deviation correction exp(x³·skewness/(6√n)) at x = 5.5 stays below 3). A check of m tests
 refuses at p < 1e-7 / m, so by Bonferroni a right answer fails with probability below 1e-6.
 """
-
-from __future__ import annotations
 
 import math
 
@@ -30,14 +28,14 @@ def upper_chi2_p(statistic: float, dof: int) -> float:
     """P(χ² ≥ statistic); exact for a sum of squares of standard normals."""
     if not math.isfinite(statistic):
         return 0.0
-    half = torch.tensor([dof / 2, statistic / 2], dtype=torch.float64)
-    return float(torch.special.gammaincc(half[0], half[1]))
+    halves = torch.tensor([dof / 2, statistic / 2], dtype=torch.float64)
+    return float(torch.special.gammaincc(*halves))
 
 
 def chi2_p(statistic: float, dof: float) -> float:
     """Two-sided p-value of a sum of squares of standard normals; exact."""
     upper = upper_chi2_p(statistic, dof)
-    return min(1.0, 2 * min(upper, 1 - upper)) if math.isfinite(statistic) else 0.0
+    return min(1.0, 2 * min(upper, 1 - upper))
 
 
 def mean_p(errors: Tensor, floor: float = 2e-5) -> float:
@@ -55,8 +53,7 @@ def mean_p(errors: Tensor, floor: float = 2e-5) -> float:
 def ks_p(uniforms: Tensor) -> float:
     """Kolmogorov–Smirnov p-value for draws from U(0, 1), by the asymptotic series.
 
-    Its first term, 2 exp(−2nd²), is the Dvoretzky–Kiefer–Wolfowitz bound, which holds for every n;
-    in the far tail the series is this term.
+    In the far tail it is its first term, the Dvoretzky–Kiefer–Wolfowitz bound for every n.
     """
     u = uniforms.flatten().double().sort().values
     if not u.isfinite().all():
@@ -65,9 +62,7 @@ def ks_p(uniforms: Tensor) -> float:
     steps = torch.arange(1, n + 1, dtype=torch.float64) / n
     distance = float(torch.maximum(steps - u, u - (steps - 1 / n)).max())
     x = distance * (math.sqrt(n) + 0.12 + 0.11 / math.sqrt(n))
-    if x < 0.2:
-        return 1.0
-    series = sum((-1) ** (k - 1) * math.exp(-2 * (k * x) ** 2) for k in range(1, 60))
+    series = sum((-1) ** (k - 1) * math.exp(-2 * (k * x) ** 2) for k in range(1, 300))
     return min(1.0, max(0.0, 2 * series))
 
 
@@ -83,28 +78,19 @@ def independence_p(a: Tensor, b: Tensor, one_sided: bool = False) -> float:
     return upper_normal_p(z) if one_sided else normal_p(z)
 
 
-def equal_means_p(a: Tensor, b: Tensor, floor: float = 1e-4) -> float:
-    """Least two-sided p-value over the columns for rows of equal mean: pooled t-tests.
+def alike_p(a: Tensor, b: Tensor, floor: float = 1e-4) -> float:
+    """Least two-sided p-value, over the columns, for rows of equal mean and equal scatter.
 
-    One row on a side is compared with the other side's scatter. `floor` is a difference that
-    rounding may leave. The t statistic is turned into a normal one (Wallace 1959).
+    Pooled t-tests, of the rows and of their distances from the median (Brown & Forsythe 1974); one
+    row on a side is compared with the other side's scatter. `floor` is a difference that rounding
+    may leave. The t statistic is turned into a normal one (Wallace 1959).
     """
     n, m = len(a), len(b)
+    if min(n, m) > 1:
+        a, b = (torch.cat([s, (s - s.median(0).values).abs()], dim=1) for s in (a, b))
     dof = max(n + m - 2, 1)
     squares = sum((side - side.mean(0)).square().sum(0) for side in (a, b))
     variance = squares / dof * (1 / n + 1 / m) + floor**2
     t = ((a.mean(0) - b.mean(0)).square() / variance).max()
     z = (8 * dof + 1) / (8 * dof + 3) * math.sqrt(dof * math.log1p(float(t) / dof))
     return normal_p(z)
-
-
-def alike_p(a: Tensor, b: Tensor) -> float:
-    """The same for means and for scatter: t-tests of the distances from the median as well.
-
-    (Brown & Forsythe 1974.) With one row on a side, of the means alone.
-    """
-    p = equal_means_p(a, b)
-    if min(len(a), len(b)) == 1:
-        return p
-    distances = ((side - side.median(0).values).abs() for side in (a, b))
-    return min(p, equal_means_p(*distances))

@@ -1,16 +1,16 @@
-"""Answers that are sums of named terms: which one is missing, flipped, doubled or detached."""
+"""Several mistakes at once: wrong factors of named terms, terms detached, pairs of mistakes."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .learner import as_parts
+from .learner import Learner, Outcome, as_parts
 from .mistakes import Mistake, texts_of
-from .outcome import Evidence, differentiate
+from .report import gradients_of
 
 SAID = {  # by coefficient: the mistake's name, and what is said about the term
     0.0: ("forgotten", "is missing"),
@@ -18,6 +18,7 @@ SAID = {  # by coefficient: the mistake's name, and what is said about the term
     2.0: ("counted twice", "is counted twice"),
     0.5: ("halved", "is halved"),
 }
+DETACHED = {0.0: ("detached", "is detached: the values are right, the gradients are not")}
 
 
 def fit(names: list[str], columns: list[Tensor], target: Tensor) -> dict[str, float] | None:
@@ -33,78 +34,65 @@ def fit(names: list[str], columns: list[Tensor], target: Tensor) -> dict[str, fl
         return None
     nice = [1.0, *SAID]
     factors = [next((r for r in nice if abs(r - c) < 2e-4), float(c)) for c in found]
-    return dict(zip([n for n, here in zip(names, live) if here], factors))
+    return dict(zip(itertools.compress(names, live), factors))
 
 
-def scaled(exercise: Any, factors: dict[str, float], reduce: Callable) -> Callable:
-    """The answer with a factor in front of each term, reduced in some way."""
+def scaled(exercise: Any, factors: dict, reduce: Callable, gradients: bool = False) -> Callable:
+    """The answer with a factor on each term, or on its gradients alone, reduced in some way."""
 
     def answer(*arguments: Any) -> Any:
-        terms = exercise.terms(*arguments).items()
-        return reduce(exercise.reduction.combine([factors.get(n, 1.0) * t for n, t in terms]))
+        terms = [(t, factors.get(n, 1.0)) for n, t in exercise.terms(*arguments).items()]
+        detached = [(1 - c) * t.detach() if gradients else 0.0 for t, c in terms]
+        return reduce(exercise.reduction.combine([c * t + d for (t, c), d in zip(terms, detached)]))
 
     return answer
 
 
-def wrong_factors(exercise: Any, evidence: Evidence) -> Iterator[tuple[Mistake, Callable]]:
+def wrong_factors(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Callable]]:
     """Mistakes that multiply terms: under the right reduction, then under each known wrong one."""
-    ordinary = [o for o in evidence.outcomes if not o.case.extreme]
-    reductions = [(None, exercise.reduction.right)]
-    reductions += [(m, f) for m in exercise.reduction.mistakes for f in m.variants]
-    names = list(exercise.terms(*ordinary[0].case.arguments))
+    pairs = zip(evidence.cases, evidence.outcomes)
+    ordinary = [(case.arguments, o.parts[0].flatten()) for case, o in pairs if not case.extreme]
+    names = list(exercise.terms(*ordinary[0][0]))
+    reductions = [([], exercise.reduction.right)]
+    reductions += [([m], f) for m in exercise.reduction.mistakes for f in m.variants]
     for reduction, reduce in reductions:
         alone = [scaled(exercise, {m: float(m == n) for m in names}, reduce) for n in names]
         try:
-            columns = [torch.cat([_flat(f(*o.case.arguments)) for o in ordinary]) for f in alone]
-            factors = fit(names, columns, torch.cat([o.run.parts[0].flatten() for o in ordinary]))
+            columns = [
+                torch.cat([as_parts(f(*x))[0].flatten() for x, _ in ordinary]) for f in alone
+            ]
+            factors = fit(names, columns, torch.cat([value for _, value in ordinary]))
         except (RuntimeError, IndexError):
             continue
-        if factors is None or len(_shown(factors)) == 1:  # on everything: see `relation`
-            continue
-        found = _said(exercise, factors, _multiplied)
-        found += [reduction] if reduction else []
-        yield together(found), scaled(exercise, factors, reduce)
+        rounded = {name: float(f"{c:.3g}") for name, c in (factors or {}).items()}
+        if len(set(rounded.values())) > 1:  # one factor on everything: see `relation`
+            found = _said(exercise, rounded, SAID) + reduction
+            yield together(found), scaled(exercise, factors, reduce)
 
 
-def detached_terms(exercise: Any, evidence: Evidence) -> Mistake | None:
+def detached_terms(exercise: Any, evidence: Any) -> Mistake | None:
     """Which terms carry no gradient, where the values are right."""
-    names, columns, targets = [], [], []
-    for o in evidence.outcomes:
-        if not o.gradients:
-            continue
-        tensors = {
-            n: a.detach().double().requires_grad_(n in exercise.differentiable)
-            for n, a in zip(exercise.parameters, o.case.arguments)
-            if isinstance(a, Tensor) and a.is_floating_point()
-        }
-        given = [tensors.get(n, a) for n, a in zip(exercise.parameters, o.case.arguments)]
-        names = list(exercise.terms(*given))
-        rows = []
-        for name in names:
-            alone = [t if n == name else t.detach() for n, t in exercise.terms(*given).items()]
-            value = as_parts(exercise.reduction.right(exercise.reduction.combine(alone)))
-            wanted = {n: tensors[n] for n in o.gradients}
-            rows.append(torch.cat([g.flatten() for g in differentiate(value, wanted).values()]))
-        columns.append(torch.stack(rows))
-        targets.append(torch.cat([g.flatten() for g in o.gradients.values()]))
-    factors = columns and fit(names, list(torch.cat(columns, dim=1)), torch.cat(targets))
-    if not factors or set(factors.values()) != {0.0, 1.0}:
+    cases = [case for case, o in zip(evidence.cases, evidence.outcomes) if o.gradients]
+    if not cases or len(gradients_of(evidence)[2]) == 1:  # one argument that is cut off says more
         return None
-    return together(_said(exercise, factors, _detached))
+
+    def flat(outcomes: Iterable[Outcome]) -> Tensor:
+        return torch.cat([g.flatten() for o in outcomes for g in o.gradients.values()])
+
+    names, columns = list(exercise.terms(*cases[0].arguments)), []
+    for name in names:
+        one = {n: float(n == name) for n in names}
+        alone = scaled(exercise, one, exercise.reduction.right, gradients=True)
+        learner = Learner(alone, exercise.parameters, watch=False)
+        columns.append(flat(exercise.outcome(learner, case) for case in cases))
+    factors = fit(names, columns, flat(evidence.outcomes)) or {}
+    detached = set(factors.values()) == {0.0, 1.0}
+    return together(_said(exercise, factors, DETACHED)) if detached else None
 
 
-def _shown(factors: dict[str, float]) -> set[str]:
-    return {f"{c:.3g}" for c in factors.values()}
-
-
-def _flat(value: Any) -> Tensor:
-    return as_parts(value)[0].flatten()
-
-
-def _said(exercise: Any, factors: dict[str, float], say: Callable) -> list[Mistake]:
+def _said(exercise: Any, factors: dict[str, float], words: dict) -> list[Mistake]:
     """Mistakes for the wrong factors; one where a whole group, "KL: …: …", has the same."""
     wrong: dict[float, list[str]] = {}
-    factors = {name: float(f"{c:.3g}") for name, c in factors.items()}
     for name, c in factors.items():
         parts = name.split(": ")
         starts = [": ".join(parts[:k]) for k in range(1, len(parts) + 1)]
@@ -114,21 +102,41 @@ def _said(exercise: Any, factors: dict[str, float], say: Callable) -> list[Mista
             wrong[c].append(short)
     found = []
     for c, names in wrong.items():
-        label, text = say(c)
-        listed, many = ", ".join(f"`{name}`" for name in names), len(names) > 1
+        label, text = words.get(c, ("times a factor", f"is counted {c:.3g} times"))
+        name, many = f"{', '.join(names)} {label}", len(names) > 1
+        listed = ", ".join(f"`{name}`" for name in names)
         rest = ": mind the brackets of a factor" if many and c == 2.0 else ""
         said = f"The term{'s' * many} {listed} {text.replace('is', 'are', many)}{rest}."
-        name = f"{', '.join(names)} {label}"
         found.append(Mistake(name, (), texts_of(exercise.number).get(name, said)))
     return found
 
 
-def _multiplied(c: float) -> tuple[str, str]:
-    return SAID.get(c, ("times a factor", f"is counted {c:.3g} times"))
+def pairs(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Callable]]:
+    """Two known mistakes: their errors add up to the answer's in a case, or one is in the other."""
+    arguments, value = evidence.cases[0].arguments, evidence.outcomes[0].parts[0].double()
+    right, singles = as_parts(exercise.reference(*arguments))[0].double(), []
+    for mistake, wrong in exercise.catalogue():
+        with suppress(Exception):
+            found = as_parts(wrong(*arguments))[0].double()
+            if found.shape == right.shape == value.shape:
+                singles.append((mistake, wrong, found))
+    for (a, f, x), (b, g, y) in itertools.combinations(singles, 2):
+        if torch.allclose(x + y - right, value, rtol=6e-5, atol=2e-4):
+            yield together([a, b]), lambda *x, f=f, g=g: f(*x) + g(*x) - exercise.reference(*x)
+    inner = [(m, f) for m in exercise.known for f in m.variants if not hasattr(f, "whole")]
+    outer = [(m, f) for m, f in exercise.catalogue() if _calls_right(exercise, f, arguments)]
+    outer.sort(key=lambda entry: entry[0] in exercise.known)  # the reductions first
+    for (a, f), (b, g) in itertools.product(outer, inner):
+        if a is not b:
+            both = [a, b] if a in exercise.known else [b, a]
+            yield together(both), lambda *x, f=f, g=g: exercise.nested(f, g, x)
 
 
-def _detached(c: float) -> tuple[str, str]:
-    return "detached", "is detached: the values are right, the gradients are not"
+def _calls_right(exercise: Any, wrong: Callable, arguments: tuple) -> bool:
+    calls: list[tuple] = []
+    with suppress(Exception):
+        exercise.nested(wrong, lambda *x: calls.append(x), arguments)
+    return bool(calls)
 
 
 def together(found: list[Mistake]) -> Mistake:

@@ -175,6 +175,19 @@ def test_an_exception_shows_the_learners_line():
     assert "in the line `total = mu @ log_var" in result.message
 
 
+def test_an_answer_that_changes_between_calls_is_called_random():
+    """Right on every case, and wrong when the first one comes again."""
+    exercise = EXACT["gaussian_kl"]
+    calls = 2 * len(exercise.draw_cases(0))  # each case's value, then its gradients
+
+    def tiring(mu, log_var):
+        nonlocal calls
+        calls -= 1
+        return exercise.reference(mu, log_var) + (calls < 0)
+
+    assert exercise(tiring).misconception == "random where nothing is"
+
+
 @pytest.fixture
 def hurry(monkeypatch):
     monkeypatch.setattr(guard, "SECONDS", 0.3)
