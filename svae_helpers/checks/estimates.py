@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .mathematics import LOG_2PI, ROOT3, bce, log_q, std
+from .mathematics import LOG_2PI, bce, log_q, std, uniform
 from .mistakes import mistake as M
 from .random_exercise import Caller, Findings
 from .statistics import mean_p, upper_chi2_p
@@ -30,20 +30,19 @@ class Prior:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log p per latent, in z's shape."""
-        value = self.a * (self.omega * (z - self.centre)).cos()
-        if self.width is None:
-            return value
-        scaled = (z - self.centre) / self.width
-        return value - 0.5 * scaled**2 - math.log(self.width) - 0.5 * LOG_2PI
+        off = z - self.centre
+        return self._value(off**2, (self.omega * off).cos())
 
     def expected(self, mu: Tensor, log_var: Tensor) -> Tensor:
         """E_q[log p(z)] per latent, in closed form."""
-        damping = (-0.5 * self.omega**2 * log_var.exp()).exp()
-        value = self.a * damping * (self.omega * (mu - self.centre)).cos()
+        off, damping = mu - self.centre, (-0.5 * self.omega**2 * log_var.exp()).exp()
+        return self._value(off**2 + log_var.exp(), damping * (self.omega * off).cos())
+
+    def _value(self, square: Tensor, cosine: Tensor) -> Tensor:
         if self.width is None:
-            return value
-        square = ((mu - self.centre) ** 2 + log_var.exp()) / self.width**2
-        return value - 0.5 * square - math.log(self.width) - 0.5 * LOG_2PI
+            return self.a * cosine
+        normaliser = math.log(self.width) + 0.5 * LOG_2PI
+        return self.a * cosine - 0.5 * square / self.width**2 - normaliser
 
     def kl(self, mu: Tensor, log_var: Tensor) -> Tensor:
         """KL(q ‖ p) per latent, (B, D), in nats."""
@@ -174,8 +173,8 @@ def draw(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
 
 
 def noise(make: Callable) -> Callable:
-    """Build a sampler mu + σ·ε from `make(K, mu)`, which draws ε."""
-    return lambda mu, log_var, K: mu + std(log_var) * make(K, mu)
+    """Build a sampler mu + σ·ε from `make(*shape)`, which draws ε."""
+    return lambda mu, log_var, K: mu + std(log_var) * make(K, *mu.shape)
 
 
 def scaled(scale: Callable) -> Callable:
@@ -186,6 +185,11 @@ def scaled(scale: Callable) -> Callable:
 def detached(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
     """Draws that carry no gradient."""
     return draw(mu, log_var, num_samples).detach()
+
+
+def too_few(least: int) -> Callable:
+    """Build a sampler of K − 1 draws, but at least some."""
+    return lambda mu, log_var, K: draw(mu, log_var, max(K - 1, least))
 
 
 def log_ratio(
@@ -242,57 +246,47 @@ def closed_entropy(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples
     return -0.5 * (1 + LOG_2PI + log_var) - log_prior(z)
 
 
+def _of(integrand: Callable) -> Callable:
+    return log_ratio(integrand=integrand)
+
+
+def _less(width: float, constant: float) -> Callable:
+    """Build log-ratios whose log q lacks a share of ½ log σ² and of ½ log 2π."""
+    C = 0.5 * constant * LOG_2PI
+    return log_ratio(density=lambda z, m, v: log_q(z, m, v) + 0.5 * width * v + C)
+
+
+def _clamped(m: Tensor, v: Tensor, log_prior: Callable, K: int) -> Tensor:
+    return log_ratio()(m, v.clamp(min=-3), log_prior, K)
+
+
 SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
-    M("ε shared between images", log_ratio(noise(lambda K, m: torch.randn(K, 1, m.shape[1])))),
-    M("ε shared between latents", log_ratio(noise(lambda K, m: torch.randn(K, m.shape[0], 1)))),
+    M("ε shared between images", log_ratio(noise(lambda K, B, D: torch.randn(K, 1, D)))),
+    M("ε shared between latents", log_ratio(noise(lambda K, B, D: torch.randn(K, B, 1)))),
     M("detached samples", log_ratio(detached)),
-    M("detached samples", log_ratio(detached, lambda lq, lp: lq - lp.detach())),
     M("score function", score_function),
-    M("log q detached", log_ratio(integrand=lambda lq, lp: lq.detach() - lp)),
-    M("log p added", log_ratio(integrand=lambda lq, lp: lq + lp)),
-    M("another function of the log-ratio", log_ratio(integrand=lambda q, p: 0.5 * (q - p) ** 2)),
-    M(
-        "another function of the log-ratio",
-        log_ratio(integrand=lambda q, p: (p - q).expm1() + q - p),
-    ),
-    M("prior detached", log_ratio(integrand=lambda lq, lp: lq - lp.detach())),
-    M("KL detached", lambda *a: log_ratio()(*a).detach()),
-    M("KL with the wrong sign", log_ratio(integrand=lambda lq, lp: lp - lq)),
-    M("log q with the wrong sign", log_ratio(integrand=lambda lq, lp: -lq - lp)),
-    M("log q forgotten", log_ratio(integrand=lambda lq, lp: -lp)),
-    M("log p forgotten", log_ratio(integrand=lambda lq, lp: lq + 0 * lp)),
-    M(
-        "log q without its normaliser",
-        log_ratio(density=lambda z, m, v: -0.5 * (z - m) ** 2 / v.exp()),
-        log_ratio(density=lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + v)),
-        log_ratio(density=lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + LOG_2PI)),
-    ),
-    M("log-ratios made positive", log_ratio(integrand=lambda lq, lp: (lq - lp).relu())),
-    M("log-ratios made positive", log_ratio(integrand=lambda lq, lp: (lq - lp).abs())),
-    M(
-        "one sample where num_samples were asked for",
-        log_ratio(lambda m, v, K: draw(m, v, 1)),
-        log_ratio(lambda m, v, K: draw(m, v, 1).expand(K, *m.shape)),
-    ),
-    M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, K - 1))),
-    M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, max(K - 1, 1)))),
+    M("log q detached", _of(lambda lq, lp: lq.detach() - lp)),
+    M("log p added", _of(lambda lq, lp: lq + lp)),
+    M("another function of the log-ratio", _of(lambda lq, lp: 0.5 * (lq - lp) ** 2)),
+    M("another function of the log-ratio", _of(lambda lq, lp: (lp - lq).expm1() + lq - lp)),
+    M("prior detached", _of(lambda lq, lp: lq - lp.detach())),
+    M("KL detached", _of(lambda lq, lp: (lq - lp).detach())),
+    M("KL with the wrong sign", _of(lambda lq, lp: lp - lq)),
+    M("log q with the wrong sign", _of(lambda lq, lp: -lq - lp)),
+    M("log q forgotten", _of(lambda lq, lp: -lp)),
+    M("log p forgotten", _of(lambda lq, lp: lq + 0 * lp)),
+    M("log q without its normaliser", _less(1, 1), _less(0, 1), _less(1, 0)),
+    M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).relu())),
+    M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).abs())),
+    M("one sample where num_samples were asked for", log_ratio(lambda m, v, K: draw(m, v, 1))),
+    M("K − 1 draws", log_ratio(too_few(0)), log_ratio(too_few(1))),
     M("variance for standard deviation", log_ratio(scaled(torch.exp))),
-    M(
-        "log_var taken for log σ",
-        log_ratio(scaled(torch.exp), density=lambda z, m, v: log_q(z, m, 2 * v)),
-    ),
+    M("log_var taken for log σ", lambda m, v, p, K: log_ratio()(m, 2 * v, p, K)),
     M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 2 * v))),
     M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 0.5 * v))),
-    M(
-        "clamped log_var",
-        lambda m, v, p, K: log_ratio()(m, v.clamp(min=-3), p, K),
-        lambda m, v, p, K: log_ratio()(m, v.clamp(-4, 2), p, K),
-        lambda m, v, p, K: log_ratio()(m, 2 * std(v).clamp(min=0.2).log(), p, K),
-        extreme="log_var",
-    ),
+    M("clamped log_var", _clamped, extreme="log_var"),
     M("σ forgotten", log_ratio(scaled(torch.ones_like))),
-    M("uniform noise", log_ratio(noise(lambda K, m: torch.rand(K, *m.shape)))),
-    M("uniform noise", log_ratio(noise(lambda K, m: 2 * torch.rand(K, *m.shape) - 1))),
-    M("uniform noise", log_ratio(noise(lambda K, m: ROOT3 * (2 * torch.rand(K, *m.shape) - 1)))),
-    M("evaluated at the mean", log_ratio(lambda m, v, K: m[None].expand(K, *m.shape))),
+    M("uniform noise", log_ratio(noise(torch.rand)), log_ratio(noise(uniform))),
+    M("uniform noise", log_ratio(noise(lambda *shape: 2 * torch.rand(*shape) - 1))),
+    M("evaluated at the mean", log_ratio(noise(torch.zeros))),
 )

@@ -11,7 +11,6 @@ from torch import Generator, Tensor
 from .mistakes import Terms
 
 LOG_2PI = math.log(2 * math.pi)
-ROOT3 = math.sqrt(3)
 
 
 def std(log_var: Tensor) -> Tensor:
@@ -53,17 +52,25 @@ def log_q(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
     return -0.5 * ((z - mu) ** 2 / log_var.exp() + log_var + LOG_2PI)
 
 
+def uniform(*shape: int) -> Tensor:
+    """Uniform noise of mean 0 and variance 1."""
+    return math.sqrt(3) * (2 * torch.rand(*shape) - 1)
+
+
 def log_normal(z: Tensor, variance: float) -> Tensor:
     """log N(z; 0, variance), in nats."""
     return -0.5 * (z**2 / variance + math.log(2 * math.pi * variance))
 
 
+def joint(z: Tensor, spike_prob: float, spike_var: float) -> tuple[Tensor, Tensor]:
+    """Log-densities of spike and slab, N(0, 1), each with its weight; in z's shape."""
+    spike = math.log(spike_prob) + log_normal(z, spike_var)
+    return spike, math.log1p(-spike_prob) + log_normal(z, 1.0)
+
+
 def spike_and_slab(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
     """Log-density of a latent under the prior with slab variance 1, in z's shape."""
-    return torch.logaddexp(
-        math.log(spike_prob) + log_normal(z, spike_var),
-        math.log1p(-spike_prob) + log_normal(z, 1.0),
-    )
+    return torch.logaddexp(*joint(z, spike_prob, spike_var))
 
 
 def draw_pixels(g: Generator, B: int, P: int, spread: float = 2.0) -> tuple[Tensor, Tensor]:

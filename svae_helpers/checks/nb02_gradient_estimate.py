@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from .mathematics import ROOT3, std
+from .estimates import detached, draw, noise, scaled, too_few
+from .mathematics import std, uniform
 from .random_exercise import Caller, Findings, random_exercise
 from .statistics import chi2_p, correlation, mean_p
 
@@ -81,21 +82,18 @@ def _test_manners(call: Caller, seen: Findings) -> None:
         seen.fault("caller's tensor", text)
 
 
+def _own(mu: Tensor) -> Tensor:
+    return mu.detach().clone().requires_grad_()
+
+
 def _gradient(
-    noise: Callable = torch.randn,
-    scale: Callable = std,
-    reduce: Callable = torch.mean,
-    sign: float = 1.0,
-    wrt: str = "mu",
-    samples: Callable = lambda K: K,
+    draws: Callable = draw, reduce: Callable = torch.mean, leaf: Callable = _own, wrt: int = 0
 ) -> Callable:
-    """Build a pathwise estimator from its parts; `noise(K, D)` draws ε."""
+    """Build a pathwise estimator from its parts; `wrt` is 1 for the gradient in log_var."""
 
     def estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-        m = mu.detach().clone().requires_grad_()
-        v = log_var.detach().clone().requires_grad_()
-        z = m + scale(v) * noise(samples(num_samples), m.numel())
-        return sign * torch.autograd.grad(reduce(f(z)), m if wrt == "mu" else v)[0]
+        m, v = leaf(mu), log_var.detach().clone().requires_grad_(wrt == 1)
+        return torch.autograd.grad(reduce(f(draws(m, v, num_samples))), (m, v)[wrt])[0]
 
     return estimate
 
@@ -112,118 +110,70 @@ def gradient_estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int
     return _gradient()(f, mu, log_var, num_samples)
 
 
+def _by_backward(leaf: Callable) -> Callable:
+    """Build one that reads the gradient from the leaf."""
+
+    def estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor | None:
+        m = leaf(mu)
+        f(draw(m, log_var.detach(), num_samples)).mean().backward()
+        return m.grad
+
+    return estimate
+
+
+def _score_function(weigh: Callable) -> Callable:
+    """Build a score-function estimate from how the values weigh the scores."""
+
+    def estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
+        mu, log_var = mu.detach(), log_var.detach()
+        z = draw(mu, log_var, num_samples)
+        return (weigh(f(z))[:, None] * (z - mu) / log_var.exp()).mean(0)
+
+    return estimate
+
+
+def _less_the_others_mean(values: Tensor) -> Tensor:
+    return (values - values.mean()) * len(values) / max(len(values) - 1, 1)
+
+
 def _mirrored(K: int, D: int) -> Tensor:
     half = torch.randn((K + 1) // 2, D)
     return torch.cat([half, -half])[:K]
 
 
-def _draw(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    return mu + std(log_var) * torch.randn(num_samples, mu.numel())
-
-
-def _on_the_callers_mu(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    return torch.autograd.grad(f(_draw(mu, log_var, num_samples)).mean(), mu)[0]
-
-
-def _not_detached(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor | None:
-    m = mu.clone().requires_grad_()
-    f(_draw(m, log_var, num_samples)).mean().backward()
-    return m.grad
-
-
-def _in_place(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    mu.requires_grad_()
-    return torch.autograd.grad(f(_draw(mu, log_var, num_samples)).mean(), mu)[0]
-
-
-def _into_the_callers_grad(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    mu.requires_grad_()
-    mu.grad = None
-    f(_draw(mu, log_var.detach(), num_samples)).mean().backward()
-    return mu.grad.clone()
-
-
 def _with_graph(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach().clone().requires_grad_()
-    value = f(_draw(m, log_var, num_samples)).mean()
-    return torch.autograd.grad(value, m, create_graph=True)[0] + 0 * m
-
-
-def _score_function(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    z = _draw(mu, log_var, num_samples).detach()
-    return (f(z)[:, None] * (z - mu.detach()) / log_var.detach().exp()).mean(0)
-
-
-def _score_with_baseline(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    z = _draw(mu, log_var, num_samples).detach()
-    value = f(z)
-    value = (value - value.mean()) * num_samples / max(num_samples - 1, 1)
-    return (value[:, None] * (z - mu.detach()) / log_var.detach().exp()).mean(0)
-
-
-def _detached(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach().clone().requires_grad_()
-    z = torch.distributions.Normal(m, std(log_var.detach())).sample((num_samples,))
-    return torch.autograd.grad(f(z).mean(), m)[0]
-
-
-def _zero(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach().clone().requires_grad_()
-    z = torch.distributions.Normal(m, std(log_var.detach())).sample((num_samples,))
-    return torch.autograd.grad(f(z).mean() + 0 * m.sum(), m)[0]
-
-
-def _detached_backward(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach().clone().requires_grad_()
-    z = torch.distributions.Normal(m, std(log_var.detach())).sample((num_samples,))
-    f(z).mean().backward()
-    return m.grad
-
-
-def _at_the_mean(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach()[None].requires_grad_()
-    return torch.autograd.grad(f(m).sum(), m)[0][0]
+    return _gradient()(f, mu, log_var, num_samples) + 0 * _own(mu)
 
 
 def _value(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    return f(_draw(mu, log_var, num_samples)).mean().expand(mu.shape).detach()
+    return f(draw(mu, log_var, num_samples)).mean().expand(mu.shape).detach()
 
 
 gradient_estimate.mistakes(
-    ("mu needs a gradient of its own", _on_the_callers_mu),
-    ("copied, but not detached", _not_detached),
-    ("caller's tensor changed", _in_place),
-    ("caller's gradient changed", _into_the_callers_grad),
+    ("mu needs a gradient of its own", _gradient(leaf=lambda mu: mu)),
+    ("copied, but not detached", _by_backward(lambda mu: mu.clone().requires_grad_())),
+    ("caller's tensor changed", _gradient(leaf=lambda mu: mu.requires_grad_())),
+    ("caller's gradient changed", _by_backward(lambda mu: mu.requires_grad_())),
     ("graph attached", _with_graph),
-    ("detached samples", _detached, _zero, _detached_backward),
-    ("score function", _score_function),
-    ("score function with a baseline", _score_with_baseline),
-    (
-        "one sample where num_samples were asked for",
-        _gradient(noise=lambda K, D: torch.randn(1, D)),
-        _gradient(noise=lambda K, D: torch.randn(1, D).expand(K, D)),
-        _gradient(reduce=lambda values: values[0]),
-    ),
-    ("K − 1 draws", _gradient(samples=lambda K: K - 1)),
-    ("K − 1 draws", _gradient(reduce=lambda values: values[1:].mean())),
-    ("more draws than asked for", _gradient(samples=lambda K: 10 * K)),
-    ("more draws than asked for", _gradient(samples=lambda K: 100 * K)),
-    ("mirrored draws", _gradient(noise=_mirrored)),
+    ("detached samples", _gradient(detached)),
+    ("detached samples", _gradient(lambda m, v, K: detached(m, v, K) + 0 * m)),
+    ("score function", _score_function(lambda values: values)),
+    ("score function with a baseline", _score_function(_less_the_others_mean)),
+    ("one sample where num_samples were asked for", _gradient(lambda m, v, K: draw(m, v, 1))),
+    ("K − 1 draws", _gradient(too_few(0)), _gradient(too_few(1))),
+    ("more draws than asked for", _gradient(lambda m, v, K: draw(m, v, 10 * K))),
+    ("more draws than asked for", _gradient(lambda m, v, K: draw(m, v, 100 * K))),
+    ("mirrored draws", _gradient(noise(_mirrored))),
     ("sum over samples", _gradient(reduce=torch.sum)),
-    (
-        "divided by the number of latents",
-        _gradient(reduce=lambda values: values.mean() / DIMENSIONS),
-    ),
-    ("variance for standard deviation", _gradient(scale=torch.exp)),
-    ("log_var taken for σ", _gradient(scale=lambda v: v)),
-    ("σ forgotten", _gradient(scale=torch.ones_like)),
-    ("gradient at the mean", _gradient(noise=torch.zeros)),
-    ("gradient at the mean", _at_the_mean),
-    ("ε shared between latents", _gradient(noise=lambda K, D: torch.randn(K, 1).expand(K, D))),
-    ("uniform noise", _gradient(noise=torch.rand)),
-    ("uniform noise", _gradient(noise=lambda K, D: 2 * torch.rand(K, D) - 1)),
-    ("uniform noise", _gradient(noise=lambda K, D: ROOT3 * (2 * torch.rand(K, D) - 1))),
-    ("gradient with respect to log_var", _gradient(wrt="log_var")),
-    ("sign", _gradient(sign=-1.0)),
+    ("divided by the number of latents", _gradient(reduce=lambda t: t.mean() / DIMENSIONS)),
+    ("variance for standard deviation", _gradient(scaled(torch.exp))),
+    ("log_var taken for σ", _gradient(scaled(lambda v: v))),
+    ("σ forgotten", _gradient(scaled(torch.ones_like))),
+    ("gradient at the mean", _gradient(noise(torch.zeros))),
+    ("ε shared between latents", _gradient(noise(lambda K, D: torch.randn(K, 1)))),
+    ("uniform noise", _gradient(noise(torch.rand)), _gradient(noise(uniform))),
+    ("uniform noise", _gradient(noise(lambda K, D: 2 * torch.rand(K, D) - 1))),
+    ("gradient with respect to log_var", _gradient(wrt=1)),
+    ("sign", _gradient(reduce=lambda values: -values.mean())),
     ("value for gradient", _value),
 )

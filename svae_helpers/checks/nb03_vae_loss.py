@@ -47,7 +47,7 @@ def _likelihood(logits: Tensor, x: Tensor) -> Tensor:
 
 bernoulli_log_likelihood.mistakes(
     ("sign", bce),
-    ("logarithm forgotten", lambda l, x: _likelihood(l, x)),
+    ("logarithm forgotten", _likelihood),
     ("log of sum for sum of logs", whole(lambda l, x: _likelihood(l, x).sum(1).log())),
     ("likelihoods multiplied", whole(lambda l, x: _likelihood(l, x).prod(1).log())),
     *lift(CROSS_ENTROPY, lambda f: lambda l, x: -f(l, x)),
@@ -80,10 +80,8 @@ gaussian_kl.mistakes(
 
 
 def _loss_cases(g: Generator) -> Iterator[Case]:
-    sizes = [
-        (3 + k % 4, 5 + k, 2 + k % 3) for k in range(9)
-    ]  # one number each: many tell terms apart
-    for B, P, D in [(4, 9, 3), (7, 784, 20), (5, 5, 5), (1, 6, 2), (3, 8, 1), *sizes]:
+    more = [(3 + k % 4, 5 + k, 2 + k % 3) for k in range(9)]  # one number each tells terms apart
+    for B, P, D in [(4, 9, 3), (7, 784, 20), (5, 5, 5), (1, 6, 2), (3, 8, 1), *more]:
         yield Case((*draw_pixels(g, B, P), *draw_posterior(g, B, D)))
     logits, x = draw_pixels(g, 4, 6)
     mu, log_var = draw_posterior(g, 4, 2)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from .mathematics import ROOT3
+from .mathematics import uniform
 from .random_exercise import Caller, Findings, random_exercise
 from .statistics import correlation, independence_p, ks_p, mean_p, upper_normal_p
 
@@ -88,103 +88,89 @@ def sample(shape: tuple, spike_prob: float, spike_var: float) -> Tensor:
     return torch.distributions.MixtureSameFamily(choice, components).sample(shape)
 
 
-def _draws(
-    spike: Callable = lambda shape, p: torch.rand(shape) < p,
-    noise: Callable = torch.randn,
-    width: Callable = math.sqrt,
-) -> Callable:
+def _off(shape: tuple, p: float) -> Tensor:
+    return torch.rand(shape) < p
+
+
+def _draws(off: Callable = _off, noise: Callable = torch.randn, width=math.sqrt) -> Callable:
     """Build a sampler from who is in the spike, what noise, and how wide the spike is."""
-    return lambda shape, p, v: noise(shape) * torch.where(spike(shape, p), width(v), 1.0)
+    return lambda shape, p, v: noise(shape) * torch.where(off(shape, p), width(v), 1.0)
 
 
-def _halves(z: Tensor) -> Tensor:
+def _parts(spike: Callable, slab: Callable) -> Callable:
+    """Build a sampler from draws of spike and slab, which are given the right draws."""
+
+    def draws(shape: tuple, p: float, v: float) -> Tensor:
+        narrow, wide = v**0.5 * torch.randn(shape), torch.randn(shape)
+        return torch.where(_off(shape, p), spike(narrow, wide), slab(narrow, wide))
+
+    return draws
+
+
+def _changed(shape: Callable = lambda s: s, to: Callable = lambda z: z) -> Callable:
+    """Build a sampler of right draws in another shape, which are changed afterwards."""
+    return lambda s, p, v: to(_draws()(shape(s), p, v)).expand(s)
+
+
+def _copies(z: Tensor) -> Tensor:
     half = z[: (len(z) + 1) // 2]
     return torch.cat([half, half])[: len(z)]
 
 
+def _first(shape: tuple, p: float) -> Tensor:
+    return torch.arange(shape[-1]) < round(p * shape[-1])
+
+
+def _exactly(shape: tuple, p: float) -> Tensor:
+    return torch.rand(shape).argsort(-1) < round(p * shape[-1])
+
+
+def _same_numbers(shape: tuple, p: float, v: float) -> Tensor:
+    z = torch.randn(shape)
+    return z * torch.where(torch.special.ndtr(z) < p, v**0.5, 1.0)
+
+
+def _average(shape: tuple, p: float, v: float) -> Tensor:
+    return p * v**0.5 * torch.randn(shape) + (1 - p) * torch.randn(shape)
+
+
+right = _draws()
 sample.mistakes(
-    ("one component for the whole call", _draws(spike=lambda shape, p: torch.rand(()) < p)),
-    (
-        "one component per vector",
-        _draws(spike=lambda shape, p: (torch.rand(*shape[:-1], 1) < p).expand(shape)),
-    ),
-    (
-        "one component per latent for all rows",
-        _draws(spike=lambda shape, p: (torch.rand(shape[-1]) < p).expand(shape)),
-    ),
-    ("noise shared between rows", lambda shape, p, v: _draws()((shape[-1],), p, v).expand(shape)),
-    ("noise shared between rows", _draws(noise=lambda shape: torch.randn(shape[-1]).expand(shape))),
-    (
-        "noise shared between latents",
-        lambda shape, p, v: _draws()((*shape[:-1], 1), p, v).expand(shape),
-        _draws(noise=lambda shape: torch.randn(*shape[:-1], 1).expand(shape)),
-    ),
-    ("one draw for everything", lambda shape, p, v: _draws()((1,), p, v).expand(shape)),
-    ("spike and slab swapped", _draws(spike=lambda shape, p: torch.rand(shape) >= p)),
+    ("one component for the whole call", _draws(lambda shape, p: _off((), p))),
+    ("one component per vector", _draws(lambda shape, p: _off((*shape[:-1], 1), p))),
+    ("one component per latent for all rows", _draws(lambda shape, p: _off(shape[-1:], p))),
+    ("noise shared between rows", _changed(lambda shape: shape[-1:])),
+    ("noise shared between rows", _draws(noise=lambda shape: torch.randn(shape[-1:]))),
+    ("noise shared between latents", _changed(lambda shape: (*shape[:-1], 1))),
+    ("noise shared between latents", _draws(noise=lambda shape: torch.randn(*shape[:-1], 1))),
+    ("one draw for everything", _changed(lambda shape: (1,))),
+    ("spike and slab swapped", lambda shape, p, v: right(shape, 1 - p, v)),
     ("spike_var used as a standard deviation", _draws(width=lambda v: v)),
     ("root taken twice", _draws(width=lambda v: v**0.25)),
-    (
-        "average of spike and slab",
-        lambda shape, p, v: p * v**0.5 * torch.randn(shape) + (1 - p) * torch.randn(shape),
-    ),
+    ("average of spike and slab", _average),
     ("moment-matched Gaussian", lambda shape, p, v: (p * v + 1 - p) ** 0.5 * torch.randn(shape)),
-    (
-        "slab added to the spike",
-        lambda shape, p, v: (
-            v**0.5 * torch.randn(shape) + (torch.rand(shape) >= p) * torch.randn(shape)
-        ),
-    ),
-    ("spike of width 0", lambda shape, p, v: (torch.rand(shape) >= p) * torch.randn(shape)),
-    ("slab of width 0", lambda shape, p, v: (torch.rand(shape) < p) * v**0.5 * torch.randn(shape)),
-    ("spike only", lambda shape, p, v: v**0.5 * torch.randn(shape)),
-    ("slab only", lambda shape, p, v: torch.randn(shape)),
-    ("uniform noise", _draws(noise=lambda shape: ROOT3 * (2 * torch.rand(shape) - 1))),
-    ("uniform noise", _draws(noise=torch.rand)),
-    (
-        "uniform slab",
-        lambda shape, p, v: torch.where(
-            torch.rand(shape) < p, v**0.5 * torch.randn(shape), torch.rand(shape)
-        ),
-        "The slab's draws are uniform (`rand`); the slab is Gaussian (`randn`).",
-    ),
+    ("slab added to the spike", _parts(lambda a, b: a, lambda a, b: a + b)),
+    ("spike of width 0", _parts(lambda a, b: 0 * a, lambda a, b: b)),
+    ("slab of width 0", _parts(lambda a, b: a, lambda a, b: 0 * b)),
+    ("spike only", _parts(lambda a, b: a, lambda a, b: a)),
+    ("slab only", _parts(lambda a, b: b, lambda a, b: b)),
+    ("uniform noise", _draws(noise=torch.rand), _draws(noise=lambda shape: uniform(*shape))),
+    ("uniform noise", _draws(noise=lambda shape: 2 * torch.rand(shape) - 1)),
+    ("uniform slab", _parts(lambda a, b: a, lambda a, b: torch.rand_like(b))),
     (
         "swapped, and spike_var used as a standard deviation",
-        lambda shape, p, v: _draws()(shape, 1 - p, v**2),
-        "`spike_prob` is the probability of *off*, and `spike_var` a variance: the width is its "
-        "root.",
+        lambda shape, p, v: right(shape, 1 - p, v**2),
     ),
-    (
-        "slab not centred",
-        lambda shape, p, v: torch.where(
-            torch.rand(shape) < p, v**0.5 * torch.randn(shape), 1 + torch.randn(shape)
-        ),
-        "The slab's draws have another mean than 0.",
-    ),
-    ("uniform noise", _draws(noise=lambda shape: 2 * torch.rand(shape) - 1)),
-    ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.5)),
-    ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.8)),
+    ("slab not centred", _parts(lambda a, b: a, lambda a, b: 1 + b)),
+    ("spike_prob ignored", _draws(lambda shape, p: _off(shape, 0.5))),
+    ("spike_prob ignored", _draws(lambda shape, p: _off(shape, 0.8))),
     ("spike_var ignored", _draws(width=lambda v: 0.05**0.5)),
-    ("slab of another width", lambda shape, p, v: 2 * _draws()(shape, p, v / 4)),
-    ("slab of another width", lambda shape, p, v: 2**0.5 * _draws()(shape, p, v / 2)),
-    ("clamped draws", lambda shape, p, v: _draws()(shape, p, v).clamp(-2, 2)),
-    ("clamped draws", lambda shape, p, v: _draws()(shape, p, v).clamp(-1, 1)),
-    ("half of the rows copied", lambda shape, p, v: _halves(_draws()(shape, p, v))),
-    (
-        "a fixed number in the spike",
-        _draws(spike=lambda shape, p: torch.rand(shape).argsort(-1) < round(p * shape[-1])),
-    ),
-    (
-        "a fixed number in the spike",
-        _draws(
-            spike=lambda shape, p: (torch.arange(shape[-1]) < round(p * shape[-1])).expand(shape)
-        ),
-    ),
-    ("component drawn with randn", _draws(spike=lambda shape, p: torch.randn(shape) < p)),
-    (
-        "the same numbers choose and fill",
-        lambda shape, p, v: (
-            (z := torch.randn(shape)) * torch.where(torch.special.ndtr(z) < p, v**0.5, 1.0)
-        ),
-    ),
-    ("sign lost", lambda shape, p, v: _draws()(shape, p, v).abs()),
+    ("slab of another width", _parts(lambda a, b: a, lambda a, b: 2 * b)),
+    ("slab of another width", _parts(lambda a, b: a, lambda a, b: 2**0.5 * b)),
+    ("clamped draws", _changed(to=lambda z: z.clamp(-2, 2)), _changed(to=lambda z: z.clamp(-1, 1))),
+    ("half of the rows copied", _changed(to=_copies)),
+    ("a fixed number in the spike", _draws(_exactly), _draws(_first)),
+    ("component drawn with randn", _draws(lambda shape, p: torch.randn(shape) < p)),
+    ("the same numbers choose and fill", _same_numbers),
+    ("sign lost", _changed(to=torch.abs)),
 )

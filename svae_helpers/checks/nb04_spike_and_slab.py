@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from .common_mistakes import lift
 from .density_mistakes import PRIOR, densities
 from .exercise import Case, exercise
-from .mathematics import log_normal, spike_and_slab
+from .mathematics import joint, log_normal, spike_and_slab
 from .mistakes import mistake as M
 
 
@@ -40,24 +40,18 @@ def log_prob(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
     return math.log1p(-spike_prob) + slab + torch.nn.functional.softplus(c - h * z**2)
 
 
+def _per_vector(z: Tensor, p: float, v: float) -> Tensor:
+    spike, slab = log_normal(z, v).sum(-1), log_normal(z, 1.0).sum(-1)
+    return torch.logaddexp(math.log(p) + spike, math.log(1 - p) + slab)
+
+
 log_prob.mistakes(
     *lift(PRIOR, lambda f: f),
     ("logarithm forgotten", lambda z, p, v: sum(densities(z, p, v))),
     ("summed over latents", lambda z, p, v: spike_and_slab(z, p, v).sum(-1)),
     ("summed over latents", lambda z, p, v: spike_and_slab(z, p, v).sum()),
-    (
-        "one mixture per vector",
-        lambda z, p, v: torch.logaddexp(
-            math.log(p) + log_normal(z, v).sum(-1), math.log(1 - p) + log_normal(z, 1.0).sum(-1)
-        ),
-    ),
-    (
-        "one mixture per vector",
-        lambda z, p, v: torch.logaddexp(
-            math.log(p) + log_normal(z, v).sum(-1, keepdim=True),
-            math.log(1 - p) + log_normal(z, 1.0).sum(-1, keepdim=True),
-        ).expand(z.shape),
-    ),
+    ("one mixture per vector", _per_vector),
+    ("one mixture per vector", lambda z, p, v: _per_vector(z, p, v)[..., None].expand(z.shape)),
     ("sign", lambda z, p, v: -log_prob.right(z, p, v)),
     ("detached", lambda z, p, v: log_prob.right(z.detach(), p, v)),
 )
@@ -71,43 +65,39 @@ def slab_responsibility(z: Tensor, spike_prob: float, spike_var: float) -> Tenso
 
 
 def _log_odds(z: Tensor, p: float, v: float) -> Tensor:
-    return math.log((1 - p) / p) + log_normal(z, 1.0) - log_normal(z, v)
+    spike, slab = joint(z, p, v)
+    return slab - spike
 
 
+def _weighted(z: Tensor, p: float, v: float) -> tuple[Tensor, Tensor]:
+    return p * log_normal(z, v), (1 - p) * log_normal(z, 1.0)
+
+
+def _ratio(of: tuple[Tensor, Tensor]) -> Tensor:
+    spike, slab = of
+    return slab / (spike + slab)
+
+
+right, sigmoid = slab_responsibility.right, torch.sigmoid
 slab_responsibility.mistakes(
-    ("responsibility of the spike", lambda z, p, v: 1 - slab_responsibility.right(z, p, v)),
-    ("spike and slab swapped", lambda z, p, v: slab_responsibility.right(z, 1 - p, v)),
-    ("weights forgotten", lambda z, p, v: slab_responsibility.right(z, 0.5, v)),
-    (
-        "spike_var used as a standard deviation",
-        lambda z, p, v: slab_responsibility.right(z, p, v**2),
-    ),
-    ("root taken twice", lambda z, p, v: slab_responsibility.right(z, p, v**0.5)),
-    M("underflow", lambda z, p, v: densities(z, p, v)[1] / sum(densities(z, p, v)), extreme="z"),
-    M("underflow", lambda z, p, v: densities(z, p, v)[1] / (sum(densities(z, p, v)) + 1e-12)),
-    ("hard decision", lambda z, p, v: (slab_responsibility.right(z, p, v) > 0.5).to(z) + 0 * z),
-    ("hard decision", lambda z, p, v: (slab_responsibility.right(z, p, v) > 0.5).to(z)),
-    (
-        "log-responsibility",
-        lambda z, p, v: math.log(1 - p) + log_normal(z, 1.0) - spike_and_slab(z, p, v),
-    ),
+    ("responsibility of the spike", lambda z, p, v: 1 - right(z, p, v)),
+    ("spike and slab swapped", lambda z, p, v: right(z, 1 - p, v)),
+    ("weights forgotten", lambda z, p, v: right(z, 0.5, v)),
+    ("spike_var used as a standard deviation", lambda z, p, v: right(z, p, v**2)),
+    ("root taken twice", lambda z, p, v: right(z, p, v**0.5)),
+    M("underflow", lambda z, p, v: _ratio(densities(z, p, v)), extreme="z"),
+    ("hard decision", lambda z, p, v: (right(z, p, v) > 0.5).to(z) + 0 * z),
+    ("hard decision", lambda z, p, v: (right(z, p, v) > 0.5).to(z)),
+    ("log-responsibility", lambda z, p, v: joint(z, p, v)[1] - spike_and_slab(z, p, v)),
     ("not normalised", lambda z, p, v: densities(z, p, v)[1]),
     ("odds for a probability", lambda z, p, v: _log_odds(z, p, v).exp()),
     ("logit for a probability", _log_odds),
     ("prior weight only", lambda z, p, v: torch.full_like(z, 1 - p)),
     ("prior weight only", lambda z, p, v: 1 - p + 0 * z),
-    (
-        "normaliser forgotten",
-        lambda z, p, v: torch.sigmoid(math.log((1 - p) / p) + 0.5 * (1 / v - 1) * z**2),
-    ),
-    ("lost ½", lambda z, p, v: torch.sigmoid(_log_odds(z, p, v) + 0.5 * (1 / v - 1) * z**2)),
-    ("lost ½", lambda z, p, v: torch.sigmoid(_log_odds(z, p, v) + 0.5 * math.log(v))),
-    (
-        "log-densities for densities",
-        lambda z, p, v: (
-            (1 - p) * log_normal(z, 1.0) / (p * log_normal(z, v) + (1 - p) * log_normal(z, 1.0))
-        ),
-    ),
-    ("weighted twice", lambda z, p, v: (1 - p) * slab_responsibility.right(z, p, v)),
-    ("detached", lambda z, p, v: slab_responsibility.right(z.detach(), p, v)),
+    ("normaliser forgotten", lambda z, p, v: sigmoid(_log_odds(z, p, v) - 0.5 * math.log(v))),
+    ("lost ½ in the prior", lambda z, p, v: sigmoid(_log_odds(z, p, v) + 0.5 * (1 / v - 1) * z**2)),
+    ("lost ½ in the prior", lambda z, p, v: sigmoid(_log_odds(z, p, v) + 0.5 * math.log(v))),
+    ("log-densities for densities", lambda z, p, v: _ratio(_weighted(z, p, v))),
+    ("weighted twice", lambda z, p, v: (1 - p) * right(z, p, v)),
+    ("detached", lambda z, p, v: right(z.detach(), p, v)),
 )

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from .common_mistakes import CROSS_ENTROPY, lift
 from .density_mistakes import LOG_Q, PRIOR
-from .exercise import Case, exercise
+from .exercise import Case, Exercise, exercise
 from .mathematics import (
     LOG_2PI,
     bce,
@@ -28,6 +28,7 @@ from .mathematics import (
 )
 from .mistakes import Terms
 from .mistakes import mistake as M
+from .outcome import Evidence
 from .summing import LOSS
 
 
@@ -52,15 +53,7 @@ def _cases(g: Generator) -> Iterator[Case]:
 
 
 @exercise("6.1", _cases, gradients=["logits", "mu", "log_var", "z"], reduction=LOSS)
-def sparse_vae_loss(
-    logits: Tensor,
-    x: Tensor,
-    mu: Tensor,
-    log_var: Tensor,
-    z: Tensor,
-    spike_prob: float,
-    spike_var: float,
-) -> Terms:
+def sparse_vae_loss(logits, x, mu, log_var, z, spike_prob: float, spike_var: float) -> Terms:
     """The sparse VAE's loss in nats per image, at one draw z.
 
     The learner's function is `(logits, x, mu, log_var, z, spike_prob, spike_var) -> scalar`.
@@ -69,69 +62,49 @@ def sparse_vae_loss(
     return Terms(bce_terms(logits, x) | log_q_terms(z, mu, log_var) | prior)
 
 
-def _with_q(f: Callable) -> Callable:
-    """The terms with another log q; with `lift`."""
-    return lambda l, x, m, v, z, p, s: (bce(l, x), f(z, m, v) - spike_and_slab(z, p, s))
+def _loss(cross_entropy=bce, q=log_q, prior=spike_and_slab) -> Callable:
+    """Build the two terms from their parts."""
+    return lambda l, x, m, v, z, p, s: (cross_entropy(l, x), q(z, m, v) - prior(z, p, s))
 
 
-def _with_prior(f: Callable) -> Callable:
-    return lambda l, x, m, v, z, p, s: (bce(l, x), log_q(z, m, v) - f(z, p, s))
-
-
-def _with_cross_entropy(f: Callable) -> Callable:
-    return lambda l, x, m, v, z, p, s: (f(l, x), log_q(z, m, v) - spike_and_slab(z, p, s))
-
-
-def _fresh_draw(l, x, m, v, z, p, s):
-    other = m + std(v) * torch.randn_like(m)
-    return bce(l, x), log_q(other, m, v) - spike_and_slab(other, p, s)
-
-
-def _fresh_draw_for_prior(l, x, m, v, z, p, s):
-    other = m + std(v) * torch.randn_like(m)
-    return bce(l, x), log_q(z, m, v) - spike_and_slab(other, p, s)
+def _kl(kl: Callable) -> Callable:
+    """Build the two terms from log q and log p, (B, D), to a KL."""
+    return lambda l, x, m, v, z, p, s: (bce(l, x), kl(log_q(z, m, v), spike_and_slab(z, p, s)))
 
 
 def _one_mixture_a_vector(l, x, m, v, z, p, s):
-    mixed = torch.logaddexp(
-        math.log(p) + log_normal(z, s).sum(1), math.log(1 - p) + log_normal(z, 1.0).sum(1)
-    )
+    spike, slab = log_normal(z, s).sum(1), log_normal(z, 1.0).sum(1)
+    mixed = torch.logaddexp(math.log(p) + spike, math.log(1 - p) + slab)
     return bce(l, x), (log_q(z, m, v).sum(1) - mixed)[:, None]
 
 
+def _fresh_draw(l, x, m, v, z, p, s):
+    return sparse_vae_loss.right(l, x, m, v, m + std(v) * torch.randn_like(m), p, s)
+
+
+def _log_p_at_the_mean(l, x, m, v, z, p, s):
+    return bce(l, x), log_q(z, m, v) - spike_and_slab(m, p, s)
+
+
+def _at_the_mean(l, x, m, v, z, p, s):
+    return sparse_vae_loss.right(l, x, m, v, m + 0 * z, p, s)
+
+
+def _unsteady(exercise: Exercise, evidence: Evidence) -> bool:
+    return not evidence.steady
+
+
 sparse_vae_loss.mistakes(
-    *lift(PRIOR, _with_prior),
-    *lift(LOG_Q, _with_q),
-    *lift(CROSS_ENTROPY, _with_cross_entropy),
+    *lift(PRIOR, lambda f: _loss(prior=f)),
+    *lift(LOG_Q, lambda f: _loss(q=f)),
+    *lift(CROSS_ENTROPY, _loss),
     ("one mixture per vector", _one_mixture_a_vector),
-    (
-        "log-ratio made positive",
-        lambda l, x, m, v, z, p, s: (
-            bce(l, x),
-            (log_q(z, m, v) - spike_and_slab(z, p, s)).abs(),
-        ),
-        lambda l, x, m, v, z, p, s: (
-            bce(l, x),
-            (log_q(z, m, v) - spike_and_slab(z, p, s)).relu(),
-        ),
-    ),
-    ("closed-form entropy", _with_q(lambda z, m, v: -0.5 * (1 + v + LOG_2PI) + 0 * z)),
-    ("closed-form entropy", _with_q(lambda z, m, v: -0.5 * (1 + v + LOG_2PI))),
+    ("log-ratio made positive", _kl(lambda lq, lp: (lq - lp).abs())),
+    ("log-ratio made positive", _kl(lambda lq, lp: (lq - lp).relu())),
+    ("closed-form entropy", _loss(q=lambda z, m, v: -0.5 * (1 + v + LOG_2PI) + 0 * z)),
+    ("closed-form entropy", _loss(q=lambda z, m, v: -0.5 * (1 + v + LOG_2PI))),
     ("KL to N(0, I)", lambda l, x, m, v, z, p, s: (bce(l, x), kl_standard(m, v))),
-    M(
-        "KL from a different draw than stated",
-        _fresh_draw,
-        _fresh_draw_for_prior,
-        extreme=lambda exercise, evidence: not evidence.steady,
-    ),
-    (
-        "log p at the mean",
-        lambda l, x, m, v, z, p, s: (bce(l, x), log_q(z, m, v) - spike_and_slab(m, p, s)),
-        "You take log p at the mean `mu`, and log q at the draw z. Both are taken at z.",
-    ),
-    (
-        "evaluated at the mean",
-        lambda l, x, m, v, z, p, s: sparse_vae_loss.right(l, x, m, v, m + 0 * z, p, s),
-        _with_prior(lambda z, p, s: spike_and_slab(0 * z, p, s)),
-    ),
+    M("KL from a different draw than stated", _fresh_draw, extreme=_unsteady),
+    ("log p at the mean", _log_p_at_the_mean),
+    ("evaluated at the mean", _at_the_mean),
 )

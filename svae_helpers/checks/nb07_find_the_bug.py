@@ -58,14 +58,7 @@ def _compare_logits(call: Caller, seen: Findings, pixels: tuple[Tensor, Tensor])
 
 
 @random_exercise("7.2", _probe)
-def find_the_bug(
-    logits: Tensor,
-    x: Tensor,
-    mu: Tensor,
-    log_var: Tensor,
-    log_prior: Callable,
-    num_samples: int,
-) -> Tensor:
+def find_the_bug(logits, x, mu, log_var, log_prior: Callable, num_samples: int) -> Tensor:
     """The mended sparse-VAE loss, in nats per image.
 
     The answer is `(logits, x, mu, log_var, log_prior, num_samples) -> scalar`: cross-entropy
@@ -79,6 +72,10 @@ def find_the_bug(
     return (kl + bce(logits, x).sum(1)).mean()
 
 
+def _right(cross_entropy: Tensor) -> Tensor:
+    return cross_entropy.sum(1).mean()
+
+
 def _kl(terms: Tensor) -> Tensor:
     return terms.mean(0).sum(1).mean()
 
@@ -87,8 +84,8 @@ def _log_mean(terms: Tensor) -> Tensor:
     return (terms.sum(-1).logsumexp(0) - math.log(len(terms))).mean()
 
 
-def _right(cross_entropy: Tensor) -> Tensor:
-    return cross_entropy.sum(1).mean()
+def _batch_summed(terms: Tensor) -> Tensor:
+    return terms.mean(0).sum()
 
 
 def _loss(
@@ -103,41 +100,36 @@ def _loss(
     )
 
 
+def _standard(l, x, m, v, log_prior, K):
+    return (bce(l, x).sum(1) + kl_standard(m, v).sum(1)).mean()
+
+
+cut = log_ratio(detached)
 find_the_bug.mistakes(
-    (
-        "detached samples and mean over latents",
-        _loss(regularise=torch.mean, ratio=log_ratio(detached)),
-    ),
-    ("detached samples and batch summed in one term", _loss(torch.sum, ratio=log_ratio(detached))),
-    ("all faults left in", _loss(torch.sum, regularise=torch.mean, ratio=log_ratio(detached))),
-    (
-        "mean over latents and batch summed in one term",
-        _loss(torch.sum, regularise=torch.mean),
-    ),
-    ("mean over latents", _loss(regularise=torch.mean)),
-    ("batch summed in one term", _loss(torch.sum)),
-    ("batch summed in one term", _loss(regularise=lambda t: t.mean(0).sum())),
+    ("detached samples and mean over latents", _loss(_right, torch.mean, ratio=cut)),
+    ("detached samples and batch summed in one term", _loss(torch.sum, ratio=cut)),
+    ("all faults left in", _loss(torch.sum, torch.mean, ratio=cut)),
+    ("mean over latents and batch summed in one term", _loss(torch.sum, torch.mean)),
+    ("mean over latents", _loss(_right, torch.mean)),
+    ("batch summed in one term", _loss(torch.sum), _loss(_right, _batch_summed)),
     *lift(SHARED, lambda f: _loss(ratio=f)),
     ("mean over pixels", _loss(torch.mean)),
     ("mean over everything", _loss(torch.mean, torch.mean)),
-    ("batch summed", _loss(torch.sum, lambda t: t.mean(0).sum())),
+    ("batch summed", _loss(torch.sum, _batch_summed)),
     ("batch not averaged", _loss(lambda b: b.sum(1), lambda t: t.mean(0).sum(1))),
     ("sign", _loss(lambda b: -_right(b), lambda t: -_kl(t))),
     ("cross-entropy with the wrong sign", _loss(lambda b: -_right(b))),
-    ("KL forgotten", _loss(regularise=lambda t: 0 * t.sum())),
+    ("KL forgotten", _loss(_right, lambda t: 0 * t.sum())),
     ("cross-entropy forgotten", _loss(lambda b: 0 * b.sum())),
-    ("sum over samples", _loss(regularise=lambda t: t.sum(0).sum(1).mean())),
-    M("KL times a factor", _loss(regularise=lambda t: 0.5 * _kl(t)), extreme=times_a_factor),
-    ("divided by K − 1", _loss(regularise=lambda t: _kl(t) * len(t) / max(len(t) - 1, 1))),
-    ("median for mean", _loss(regularise=lambda t: t.sum(-1).median(0).values.mean())),
-    ("median for mean", _loss(regularise=lambda t: t.median(0).values.sum(-1).mean())),
-    ("log of mean for mean of logs", _loss(regularise=lambda t: _log_mean(t))),
-    ("clamped at 0", _loss(regularise=lambda t: t.mean(0).sum(1).relu().mean())),
-    ("clamped at 0", _loss(regularise=lambda t: t.mean(0).relu().sum(1).mean())),
-    (
-        "KL to N(0, I)",
-        lambda l, x, m, v, log_prior, K: (bce(l, x).sum(1) + kl_standard(m, v).sum(1)).mean(),
-    ),
+    ("sum over samples", _loss(_right, lambda t: t.sum(0).sum(1).mean())),
+    M("KL times a factor", _loss(_right, lambda t: 0.5 * _kl(t)), extreme=times_a_factor),
+    ("divided by K − 1", _loss(_right, lambda t: _kl(t) * len(t) / max(len(t) - 1, 1))),
+    ("median for mean", _loss(_right, lambda t: t.sum(-1).median(0).values.mean())),
+    ("median for mean", _loss(_right, lambda t: t.median(0).values.sum(-1).mean())),
+    ("log of mean for mean of logs", _loss(_right, _log_mean)),
+    ("clamped at 0", _loss(_right, lambda t: t.mean(0).sum(1).relu().mean())),
+    ("clamped at 0", _loss(_right, lambda t: t.mean(0).relu().sum(1).mean())),
+    ("KL to N(0, I)", _standard),
     *lift(CROSS_ENTROPY, lambda f: _loss(cross_entropy=f)),
     M("cross-entropy off", _loss(lambda b: _right(b) / 784), extreme=off_alike),
 )

@@ -41,12 +41,7 @@ def _cases(g: Generator) -> Iterator[Case]:
     yield Case(closed, extreme="gate_prob", gradient=False)
 
 
-@exercise(
-    "8.1",
-    _cases,
-    gradients=["gate_prob", "mu", "log_var"],
-    reduction=per_image("latents"),
-)
+@exercise("8.1", _cases, ["gate_prob", "mu", "log_var"], per_image("latents"))
 def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -> Terms:
     """`(gate_prob, mu, log_var, slab_prob) -> (B,)`, in nats.
 
@@ -63,45 +58,32 @@ def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -
     return Terms(gates | kl_terms(mu, log_var, gate_prob, "Gaussian KL"))
 
 
+def _reverse(g: Tensor, a: float) -> Tensor:
+    return a * (a / g).log() + (1 - a) * ((1 - a) / (1 - g)).log()
+
+
+def _kl(gaussian: Callable) -> Callable:
+    """Build the KL from γ and the right Gaussian KL to the Gaussian part."""
+    return lambda g, m, v, a: _gate(g, a) + gaussian(g, kl_standard(m, v))
+
+
+right = gated_kl.right
 gated_kl.mistakes(
     M("0 log 0", lambda g, m, v, a: _naive_gate(g, a) + g * kl_standard(m, v), extreme="gate_prob"),
-    M("0 log 0", lambda g, m, v, a: gated_kl.right(g.clamp(1e-4, 1 - 1e-4), m, v, a)),
-    ("Gaussian KL not weighted by the gate", lambda g, m, v, a: _gate(g, a) + kl_standard(m, v)),
-    (
-        "Gaussian KL weighted by the closed gate",
-        lambda g, m, v, a: _gate(g, a) + (1 - g) * kl_standard(m, v),
-    ),
+    ("Gaussian KL not weighted by the gate", _kl(lambda g, kl: kl)),
+    ("Gaussian KL weighted by the closed gate", _kl(lambda g, kl: (1 - g) * kl)),
     ("Gaussian KL weighted by the prior", lambda g, m, v, a: _gate(g, a) + a * kl_standard(m, v)),
-    ("hard gate", lambda g, m, v, a: _gate(g, a) + (g > 0.5) * kl_standard(m, v)),
+    ("hard gate", _kl(lambda g, kl: (g > 0.5) * kl)),
     ("hard gate", lambda g, m, v, a: _gate((g > 0.5).to(g), a) + (g > 0.5) * kl_standard(m, v)),
     ("both terms weighted by the gate", lambda g, m, v, a: g * (_gate(g, a) + kl_standard(m, v))),
-    (
-        "gate inside the Gaussian KL",
-        lambda g, m, v, a: _gate(g, a) + kl_standard(g * m, v),
-        "You gate μ alone. The gate weighs the whole Gaussian KL, which only an open gate pays.",
-    ),
-    (
-        "gate squared",
-        lambda g, m, v, a: _gate(g, a) + g**2 * kl_standard(m, v),
-        "The gate weighs the Gaussian KL twice.",
-    ),
-    (
-        "slab_prob forgotten",
-        lambda g, m, v, a: gated_kl.right(g, m, v, 0.5),
-        "Your gates have the prior ½. It is `slab_prob`.",
-    ),
-    ("slab_prob taken for the spike's", lambda g, m, v, a: gated_kl.right(g, m, v, 1 - a)),
-    (
-        "gates' KL the wrong way round",
-        lambda g, m, v, a: (
-            a * (math.log(a) - g.log())
-            + (1 - a) * (math.log(1 - a) - (1 - g).log())
-            + g * kl_standard(m, v)
-        ),
-    ),
-    ("sign", lambda g, m, v, a: -gated_kl.right(g, m, v, a)),
+    ("gate inside the Gaussian KL", lambda g, m, v, a: _gate(g, a) + kl_standard(g * m, v)),
+    ("gate squared", _kl(lambda g, kl: g**2 * kl)),
+    ("slab_prob forgotten", lambda g, m, v, a: right(g, m, v, 0.5)),
+    ("slab_prob taken for the spike's", lambda g, m, v, a: right(g, m, v, 1 - a)),
+    ("gates' KL the wrong way round", lambda g, m, v, a: _reverse(g, a) + g * kl_standard(m, v)),
+    ("sign", lambda g, m, v, a: -right(g, m, v, a)),
     *lift(GAUSSIAN_KL, lambda f: lambda g, m, v, a: _gate(g, a) + g * f(m, v)),
-    ("gate detached", lambda g, m, v, a: gated_kl.right(g.detach(), m, v, a)),
-    ("gate detached", lambda g, m, v, a: _gate(g, a) + g.detach() * kl_standard(m, v)),
+    ("gate detached", lambda g, m, v, a: right(g.detach(), m, v, a)),
+    ("gate detached", _kl(lambda g, kl: g.detach() * kl)),
     ("gate detached", lambda g, m, v, a: _gate(g.detach(), a) + g * kl_standard(m, v)),
 )
