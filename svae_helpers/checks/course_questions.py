@@ -1,7 +1,5 @@
 """The course's questions about a number, and what their usual wrong answers overlook."""
 
-from __future__ import annotations
-
 import csv
 import math
 from functools import cache
@@ -32,13 +30,11 @@ E2 = _second_moment()
 ONE = (E2 - 1) / 0.1**2  # draws for one latent
 
 
-@question(
-    "1.1",
-    factor=3,
-    unit="draws",
-    too_low=f"It grows exponentially: {PRODUCT}",
-    too_high="E[w²] is raised to the power 20; then K = (E[w²] − 1) / 0.1².",
-)
+LESS = f"It grows exponentially: {PRODUCT}"
+MORE = "E[w²] is raised to the power 20; then K = (E[w²] − 1) / 0.1²."
+
+
+@question("1.1", factor=3, unit="draws", too_low=LESS, too_high=MORE)
 def predicted_draws() -> float:
     """Draws from the prior for a relative error of 10% with 20 independent latents."""
     return (E2**20 - 1) / 0.1**2
@@ -96,12 +92,11 @@ def _worths() -> Tensor:
     return torch.linalg.eigvalsh(((x - y) / (y * (1 - y)).sqrt()).T.cov(correction=0)).flip(0)
 
 
-@question(
-    "3.6",
-    factor=2,
-    too_low="At this price the first nats of the code still gain more than they cost.",
-    too_high="No nat of this code gains as much: it is silent long before.",
-)
+LESS = "At this price the first nats of the code still gain more than they cost."
+MORE = "No nat of this code gains as much: it is silent long before."
+
+
+@question("3.6", factor=2, too_low=LESS, too_high=MORE)
 def silent_from() -> float:
     """The β from which on a code of the digits is silent."""
     return float(_worths()[0])
@@ -149,13 +144,11 @@ undecided_sizes.mistakes(
 )
 
 
-@question(
-    "4.5",
-    factor=4 / 3,
-    unit="latents",
-    too_low="More than half of the slab's draws lie past the crossover.",
-    too_high="Many of the slab's draws lie within the crossover, and few of the spike's past it.",
-)
+LESS = "More than half of the slab's draws lie past the crossover."
+MORE = "Many of the slab's draws lie within the crossover, and few of the spike's past it."
+
+
+@question("4.5", factor=4 / 3, unit="latents", too_low=LESS, too_high=MORE)
 def predicted_count() -> float:
     """Latents past the crossover among 20 drawn from the prior, on average (Eq. 4.11)."""
     return SPIKE_PROB * draws_past(SPIKE_VAR) + (1 - SPIKE_PROB) * draws_past(1.0)
@@ -198,13 +191,11 @@ predicted_kl_draws.mistakes(
 )
 
 
-@question(
-    "5.4",
-    factor=2,
-    unit="nats",
-    too_low="No single Gaussian is spike and slab at once, and 20 latents pay for that.",
-    too_high="q may choose its width, and a narrow one costs far less than a nat per latent.",
-)
+LESS = "No single Gaussian is spike and slab at once, and 20 latents pay for that."
+MORE = "q may choose its width, and a narrow one costs far less than a nat per latent."
+
+
+@question("5.4", factor=2, unit="nats", too_low=LESS, too_high=MORE)
 def predicted_floor() -> float:
     """The KL of 20 latents that a Gaussian posterior cannot get below."""
     return 20 * min(_moments(0.0, k / 400)[0] for k in range(40, 201, 2))
@@ -219,13 +210,12 @@ predicted_floor.mistakes(
 # --- 6.3 and 7.3: what units alone, and the loss as printed, do to the count
 
 
-@question(
-    "6.3",
-    factor=1.25,
-    unit="latents (20 draws from N(0, 0.24); a trained model comes near)",
-    too_low="There is no sparsity in it: every latent is N(0, 0.24). Ask how often |z| > 0.551.",
-    too_high="Its latents are half as wide as the dense model's: ask how often |z| > 0.551.",
-)
+LESS = "There is no sparsity in it: every latent is N(0, 0.24). Ask how often |z| > 0.551."
+MORE = "Its latents are half as wide as the dense model's: ask how often |z| > 0.551."
+UNIT = "latents (20 draws from N(0, 0.24); a trained model comes near)"
+
+
+@question("6.3", factor=1.25, unit=UNIT, too_low=LESS, too_high=MORE)
 def scaled_count() -> float:
     """Latents of the scaled model past the sparse prior's crossover, of 20."""
     return draws_past(VARIANCE)
@@ -244,13 +234,10 @@ PRINTED = {
 }
 
 
-@question(
-    "7.3",
-    factor=1.2,
-    unit="of 20, the mean of three seeds",
-    too_low="What is left in this loss that would hold a mean near 0?",
-    too_high="There are only 20 latents.",
-)
+LESS, MORE = "What is left in this loss to hold a mean near 0?", "There are only 20 latents."
+
+
+@question("7.3", 1.2, unit="of 20, the mean of three seeds", too_low=LESS, too_high=MORE)
 @cache
 def printed_count() -> float:
     """Latents past the crossover after training with the loss as printed, of 20."""

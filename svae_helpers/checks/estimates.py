@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -64,11 +65,10 @@ def posterior(kind: Prior, B: int, D: int) -> tuple[Tensor, Tensor]:
     grid = torch.linspace(0, 1, B * D)[torch.arange(B * D) * 7 % (B * D)].reshape(B, D)
     if kind is LINEAR:
         return 0.4 + math.exp(-0.55) * (1.6 + 0.8 * grid), torch.full((B, D), -1.1)
-    if kind is GENERAL:
-        return 3 * grid - 1.4, -2.5 + 3.2 * grid.flip(0).roll(1, 1)
-    if kind is NARROW:
-        return 3 * grid - 1.4, -8 + 4 * grid.flip(0).roll(1, 1)
-    return torch.full((B, D), 0.3), torch.full((B, D), -0.7)
+    if kind is WAVES:
+        return torch.full((B, D), 0.3), torch.full((B, D), -0.7)
+    widths = grid.flip(0).roll(1, 1)
+    return 3 * grid - 1.4, -2.5 + 3.2 * widths if kind is GENERAL else -8 + 4 * widths
 
 
 def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple = ()) -> None:
@@ -92,8 +92,11 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
 
     def note(name: str, found: Tensor, where: str) -> None:
         seen.look(name, found.mean(1))
-        text = f"{where} it is {float(found.mean()):+.3g} nats off on average"
+        text = f"{where} it is {found.mean():+.3g} nats off on average"
         seen.test(name, mean_p(found.flatten(), floor=1e-4), text)
+
+    def note_scatter(name: str, e: Tensor, text: str) -> None:
+        seen.test(name, upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
     seen.look("first errors", errors(LINEAR, 8).mean(1))  # tells most mistakes apart
     note("waves", errors(WAVES, 24), "at q = N(0.3, 0.7²)")
@@ -106,9 +109,8 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
     # Pathwise, a draw's gradient in mu is (z − centre)/width², of standard deviation 1/width.
     e = images * (got - want) * LINEAR.width * math.sqrt(2)  # of two draws, so that one shows
     seen.look("scatter of gradients", (e.std((1, 2)) + 1e-3).log())
-    scatter = float(e.square().mean().sqrt())
-    text = f"the gradient scatters {scatter:.3g} times as much as one that goes through the draws"
-    seen.test("scatter of gradients", upper_chi2_p(float(e.square().sum()), e.numel()), text)
+    text = f"the gradient scatters {_size(e):.3g} times as much as one that goes through the draws"
+    note_scatter("scatter of gradients", e, text)
     delta = (posterior(LINEAR, B, D)[0] - LINEAR.centre) / LINEAR.width
     largest = mean((delta**2 + 0.5).sum(1).double()) / images  # variance, whatever the entropy
     for k, runs in ((K, 48), (2, 160)) if pixels else ((K, 24), (2, 24)):
@@ -118,23 +120,21 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         scatter = e - e.mean(0)
         look = [scatter.abs().log1p() if pixels else (scatter.std(1) + 1e-3).log(), scatter.mean(1)]
         seen.look(f"scatter of {k}", torch.stack([t.reshape(runs) for t in look], 1), between=True)
-        width = float(e.square().mean().sqrt())
-        text = f"it scatters {width:.3g} times as much as {k} draws an image allow"
-        seen.test(f"scatter of {k}", upper_chi2_p(float(e.square().sum()), e.numel()), text)
+        text = f"it scatters {_size(e):.3g} times as much as {k} draws an image allow"
+        note_scatter(f"scatter of {k}", e, text)
         if not pixels:
-            together = e.mean(dim=1) * math.sqrt(B)
             text = "the estimates of different images err together: their noise is shared"
-            p = upper_chi2_p(float(together.square().sum()), together.numel())
-            seen.test(f"images of {k}", p, text)
+            note_scatter(f"images of {k}", e.mean(dim=1) * math.sqrt(B), text)
 
 
-def differentiate(value: Tensor, given: dict[str, Tensor]) -> list[Tensor]:
-    """Return the gradients of the sum in mu and log_var; zeros where none arrives."""
-    tensors = [given["mu"], given["log_var"]]
-    if not value.requires_grad:
-        return [torch.zeros_like(t) for t in tensors]
-    found = torch.autograd.grad(value.sum(), tensors, allow_unused=True)
-    return [torch.zeros_like(t) if g is None else g.detach() for t, g in zip(tensors, found)]
+def _size(e: Tensor) -> float:
+    return float(e.square().mean().sqrt())
+
+
+def differentiate(value: Tensor, *tensors: Tensor) -> list[Tensor]:
+    """Return the gradients of the sum; zeros where none arrives."""
+    total = value.sum() + sum(0 * t.sum() for t in tensors)
+    return [g.detach() for g in torch.autograd.grad(total, tensors)]
 
 
 def _gradients(
@@ -146,13 +146,12 @@ def _gradients(
     tensors = [t.double().requires_grad_() for t in q]
     right = exact(prior, tensors)
     wanted = torch.autograd.grad(right.sum(), tensors)
-    values, found = [], ([], [])
+    values, found = [], []
     for _ in range(calls):
         value, given = call(*pixels, *q, prior.log_prob, K, gradients=("mu", "log_var"))
         values.append(value.detach().reshape(-1).double() - right.detach())
-        for kept, got in zip(found, differentiate(value, given)):
-            kept.append(got.double())
-    return torch.stack(values), [torch.stack(kept) for kept in found], list(wanted)
+        found.append([g.double() for g in differentiate(value, given["mu"], given["log_var"])])
+    return torch.stack(values), [torch.stack(kept) for kept in zip(*found)], list(wanted)
 
 
 def _note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> None:
@@ -163,33 +162,23 @@ def _note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> 
     if not found.any():
         seen.fault(f"gradients do not flow to {name}", f"No gradient reaches `{name}`.")
     seen.look(f"gradient {name}", torch.stack([share.mean(1), (share.std(1) + 1e-3).log()], 1))
-    text = f"the gradient in `{name}` is {float(share.mean()):.3g} times the right one on average"
+    text = f"the gradient in `{name}` is {share.mean():.3g} times the right one on average"
     seen.test(f"gradient {name}", mean_p(errors.flatten(), floor=1e-4), text)
 
 
-def draw(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    """Reparameterised draws, (K, B, D)."""
-    return mu + std(log_var) * torch.randn(num_samples, *mu.shape)
+def draw(mu, log_var, num_samples: int, scale: Callable = std, noise: Callable = torch.randn):
+    """Reparameterised draws, (K, B, D), with `noise(*shape)` times `scale(log_var)`."""
+    return mu + scale(log_var) * noise(num_samples, *mu.shape)
 
 
-def noise(make: Callable) -> Callable:
-    """Build a sampler mu + σ·ε from `make(*shape)`, which draws ε."""
-    return lambda mu, log_var, K: mu + std(log_var) * make(K, *mu.shape)
-
-
-def scaled(scale: Callable) -> Callable:
-    """Build a sampler mu + scale(log_var)·ε."""
-    return lambda mu, log_var, K: mu + scale(log_var) * torch.randn(K, *mu.shape)
+def drawn(**parts: Callable) -> Callable:
+    """Draws with another `scale` or `noise`."""
+    return partial(draw, **parts)
 
 
 def detached(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
     """Draws that carry no gradient."""
     return draw(mu, log_var, num_samples).detach()
-
-
-def too_few(least: int) -> Callable:
-    """Build a sampler of K − 1 draws, but at least some."""
-    return lambda mu, log_var, K: draw(mu, log_var, max(K - 1, least))
 
 
 def log_ratio(
@@ -240,12 +229,6 @@ def off_alike(seen: Findings) -> bool:
     return alike and pulls and abs(other - errors[0]) > 0.3 * abs(errors[0])
 
 
-def closed_entropy(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
-    """Log-ratios with the entropy in closed form, which is as right."""
-    z = draw(mu, log_var, num_samples)
-    return -0.5 * (1 + LOG_2PI + log_var) - log_prior(z)
-
-
 def _of(integrand: Callable) -> Callable:
     return log_ratio(integrand=integrand)
 
@@ -261,8 +244,8 @@ def _clamped(m: Tensor, v: Tensor, log_prior: Callable, K: int) -> Tensor:
 
 
 SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
-    M("ε shared between images", log_ratio(noise(lambda K, B, D: torch.randn(K, 1, D)))),
-    M("ε shared between latents", log_ratio(noise(lambda K, B, D: torch.randn(K, B, 1)))),
+    M("ε shared between images", log_ratio(drawn(noise=lambda K, B, D: torch.randn(K, 1, D)))),
+    M("ε shared between latents", log_ratio(drawn(noise=lambda K, B, D: torch.randn(K, B, 1)))),
     M("detached samples", log_ratio(detached)),
     M("score function", score_function),
     M("log q detached", _of(lambda lq, lp: lq.detach() - lp)),
@@ -279,14 +262,15 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).relu())),
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).abs())),
     M("one sample where num_samples were asked for", log_ratio(lambda m, v, K: draw(m, v, 1))),
-    M("K − 1 draws", log_ratio(too_few(0)), log_ratio(too_few(1))),
-    M("variance for standard deviation", log_ratio(scaled(torch.exp))),
+    M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, K - 1))),
+    M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, max(K - 1, 1)))),
+    M("variance for standard deviation", log_ratio(drawn(scale=torch.exp))),
     M("log_var taken for log σ", lambda m, v, p, K: log_ratio()(m, 2 * v, p, K)),
     M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 2 * v))),
     M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 0.5 * v))),
     M("clamped log_var", _clamped, extreme="log_var"),
-    M("σ forgotten", log_ratio(scaled(torch.ones_like))),
-    M("uniform noise", log_ratio(noise(torch.rand)), log_ratio(noise(uniform))),
-    M("uniform noise", log_ratio(noise(lambda *shape: 2 * torch.rand(*shape) - 1))),
-    M("evaluated at the mean", log_ratio(noise(torch.zeros))),
+    M("σ forgotten", log_ratio(drawn(scale=torch.ones_like))),
+    M("uniform noise", log_ratio(drawn(noise=torch.rand)), log_ratio(drawn(noise=uniform))),
+    M("uniform noise", log_ratio(drawn(noise=lambda *shape: 2 * torch.rand(*shape) - 1))),
+    M("evaluated at the mean", log_ratio(drawn(noise=torch.zeros))),
 )

@@ -1,7 +1,5 @@
 """Check of notebook 04: independent draws from the spike-and-slab prior."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -77,9 +75,8 @@ def _describe(z: Tensor, v: float, seen: Findings, k: int) -> None:
 def sample(shape: tuple, spike_prob: float, spike_var: float) -> Tensor:
     """`(shape, spike_prob, spike_var) -> z`, independent prior draws; the slab's variance is 1.
 
-    Four priors, 19,200 draws each: Kolmogorov–Smirnov against the exact distribution function,
-    a z-test of the variance, and the correlation of neighbours (with and without their sign) along
-    both axes. False alarms: below 1e-6 a check (`statistics`).
+    Four priors, 19,200 draws each: Kolmogorov–Smirnov, a z-test of the variance, and correlations
+    of neighbours (with and without their sign) along both axes.
     """
     weights = torch.tensor([spike_prob, 1 - spike_prob])
     widths = torch.tensor([math.sqrt(spike_var), 1.0])
@@ -92,24 +89,20 @@ def _off(shape: tuple, p: float) -> Tensor:
     return torch.rand(shape) < p
 
 
-def _draws(off: Callable = _off, noise: Callable = torch.randn, width=math.sqrt) -> Callable:
-    """Build a sampler from who is in the spike, what noise, and how wide the spike is."""
-    return lambda shape, p, v: noise(shape) * torch.where(off(shape, p), width(v), 1.0)
-
-
-def _parts(spike: Callable, slab: Callable) -> Callable:
-    """Build a sampler from draws of spike and slab, which are given the right draws."""
+def _draws(
+    off: Callable = _off,
+    noise: Callable = torch.randn,
+    width: Callable = math.sqrt,
+    slab: Callable = lambda z: z,
+    to: Callable = lambda z: z,
+) -> Callable:
+    """Build a sampler from its parts; `slab` changes the slab's draws, `to` all of them."""
 
     def draws(shape: tuple, p: float, v: float) -> Tensor:
-        narrow, wide = v**0.5 * torch.randn(shape), torch.randn(shape)
-        return torch.where(_off(shape, p), spike(narrow, wide), slab(narrow, wide))
+        z = noise(shape)
+        return to(torch.where(off(shape, p), width(v) * z, slab(z)))
 
     return draws
-
-
-def _changed(shape: Callable = lambda s: s, to: Callable = lambda z: z) -> Callable:
-    """Build a sampler of right draws in another shape, which are changed afterwards."""
-    return lambda s, p, v: to(_draws()(shape(s), p, v)).expand(s)
 
 
 def _copies(z: Tensor) -> Tensor:
@@ -125,13 +118,12 @@ def _exactly(shape: tuple, p: float) -> Tensor:
     return torch.rand(shape).argsort(-1) < round(p * shape[-1])
 
 
-def _same_numbers(shape: tuple, p: float, v: float) -> Tensor:
-    z = torch.randn(shape)
-    return z * torch.where(torch.special.ndtr(z) < p, v**0.5, 1.0)
-
-
 def _average(shape: tuple, p: float, v: float) -> Tensor:
     return p * v**0.5 * torch.randn(shape) + (1 - p) * torch.randn(shape)
+
+
+def _both(shape: tuple, p: float, v: float) -> Tensor:
+    return v**0.5 * torch.randn(shape) + ~_off(shape, p) * torch.randn(shape)
 
 
 right = _draws()
@@ -139,38 +131,34 @@ sample.mistakes(
     ("one component for the whole call", _draws(lambda shape, p: _off((), p))),
     ("one component per vector", _draws(lambda shape, p: _off((*shape[:-1], 1), p))),
     ("one component per latent for all rows", _draws(lambda shape, p: _off(shape[-1:], p))),
-    ("noise shared between rows", _changed(lambda shape: shape[-1:])),
+    ("noise shared between rows", lambda shape, p, v: right(shape[-1:], p, v).expand(shape)),
     ("noise shared between rows", _draws(noise=lambda shape: torch.randn(shape[-1:]))),
-    ("noise shared between latents", _changed(lambda shape: (*shape[:-1], 1))),
+    ("noise shared between latents", lambda s, p, v: right((*s[:-1], 1), p, v).expand(s)),
     ("noise shared between latents", _draws(noise=lambda shape: torch.randn(*shape[:-1], 1))),
-    ("one draw for everything", _changed(lambda shape: (1,))),
+    ("one draw for everything", lambda shape, p, v: right((1,), p, v).expand(shape)),
     ("spike and slab swapped", lambda shape, p, v: right(shape, 1 - p, v)),
     ("spike_var used as a standard deviation", _draws(width=lambda v: v)),
     ("root taken twice", _draws(width=lambda v: v**0.25)),
     ("average of spike and slab", _average),
     ("moment-matched Gaussian", lambda shape, p, v: (p * v + 1 - p) ** 0.5 * torch.randn(shape)),
-    ("slab added to the spike", _parts(lambda a, b: a, lambda a, b: a + b)),
-    ("spike of width 0", _parts(lambda a, b: 0 * a, lambda a, b: b)),
-    ("slab of width 0", _parts(lambda a, b: a, lambda a, b: 0 * b)),
-    ("spike only", _parts(lambda a, b: a, lambda a, b: a)),
-    ("slab only", _parts(lambda a, b: b, lambda a, b: b)),
+    ("slab added to the spike", _both),
+    ("spike of width 0", _draws(width=lambda v: 0.0)),
+    ("spike only", lambda shape, p, v: right(shape, 1.0, v)),
+    ("slab only", lambda shape, p, v: right(shape, 0.0, v)),
     ("uniform noise", _draws(noise=torch.rand), _draws(noise=lambda shape: uniform(*shape))),
     ("uniform noise", _draws(noise=lambda shape: 2 * torch.rand(shape) - 1)),
-    ("uniform slab", _parts(lambda a, b: a, lambda a, b: torch.rand_like(b))),
+    ("uniform slab", _draws(slab=torch.rand_like)),
     (
         "swapped, and spike_var used as a standard deviation",
         lambda shape, p, v: right(shape, 1 - p, v**2),
     ),
-    ("slab not centred", _parts(lambda a, b: a, lambda a, b: 1 + b)),
-    ("spike_prob ignored", _draws(lambda shape, p: _off(shape, 0.5))),
-    ("spike_prob ignored", _draws(lambda shape, p: _off(shape, 0.8))),
+    ("slab not centred", _draws(slab=lambda z: 1 + z)),
+    ("spike_prob ignored", *(_draws(lambda shape, p, k=k: _off(shape, k)) for k in (0.5, 0.8))),
     ("spike_var ignored", _draws(width=lambda v: 0.05**0.5)),
-    ("slab of another width", _parts(lambda a, b: a, lambda a, b: 2 * b)),
-    ("slab of another width", _parts(lambda a, b: a, lambda a, b: 2**0.5 * b)),
-    ("clamped draws", _changed(to=lambda z: z.clamp(-2, 2)), _changed(to=lambda z: z.clamp(-1, 1))),
-    ("half of the rows copied", _changed(to=_copies)),
+    ("slab of another width", *(_draws(slab=lambda z, k=k: k * z) for k in (2, 2**0.5))),
+    ("clamped draws", *(_draws(to=lambda z, k=k: z.clamp(-k, k)) for k in (1, 2))),
+    ("half of the rows copied", _draws(to=_copies)),
     ("a fixed number in the spike", _draws(_exactly), _draws(_first)),
     ("component drawn with randn", _draws(lambda shape, p: torch.randn(shape) < p)),
-    ("the same numbers choose and fill", _same_numbers),
-    ("sign lost", _changed(to=torch.abs)),
+    ("sign lost", _draws(to=torch.abs)),
 )

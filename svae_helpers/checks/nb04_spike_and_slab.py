@@ -1,15 +1,12 @@
 """Checks of notebook 04: the spike-and-slab log-density, and a latent's responsibility."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
 import torch
 from torch import Generator, Tensor
 
-from .common_mistakes import lift
-from .density_mistakes import PRIOR, densities
+from .common_mistakes import PRIOR, densities, lift
 from .exercise import Case, exercise
 from .mathematics import joint, log_normal, spike_and_slab
 from .mistakes import mistake as M
@@ -69,12 +66,8 @@ def _log_odds(z: Tensor, p: float, v: float) -> Tensor:
     return slab - spike
 
 
-def _weighted(z: Tensor, p: float, v: float) -> tuple[Tensor, Tensor]:
-    return p * log_normal(z, v), (1 - p) * log_normal(z, 1.0)
-
-
-def _ratio(of: tuple[Tensor, Tensor]) -> Tensor:
-    spike, slab = of
+def _ratio(z: Tensor, p: float, v: float) -> Tensor:
+    spike, slab = densities(z, p, v)
     return slab / (spike + slab)
 
 
@@ -85,7 +78,7 @@ slab_responsibility.mistakes(
     ("weights forgotten", lambda z, p, v: right(z, 0.5, v)),
     ("spike_var used as a standard deviation", lambda z, p, v: right(z, p, v**2)),
     ("root taken twice", lambda z, p, v: right(z, p, v**0.5)),
-    M("underflow", lambda z, p, v: _ratio(densities(z, p, v)), extreme="z"),
+    M("underflow", _ratio, extreme="z"),
     ("hard decision", lambda z, p, v: (right(z, p, v) > 0.5).to(z) + 0 * z),
     ("hard decision", lambda z, p, v: (right(z, p, v) > 0.5).to(z)),
     ("log-responsibility", lambda z, p, v: joint(z, p, v)[1] - spike_and_slab(z, p, v)),
@@ -97,7 +90,4 @@ slab_responsibility.mistakes(
     ("normaliser forgotten", lambda z, p, v: sigmoid(_log_odds(z, p, v) - 0.5 * math.log(v))),
     ("lost ½ in the prior", lambda z, p, v: sigmoid(_log_odds(z, p, v) + 0.5 * (1 / v - 1) * z**2)),
     ("lost ½ in the prior", lambda z, p, v: sigmoid(_log_odds(z, p, v) + 0.5 * math.log(v))),
-    ("log-densities for densities", lambda z, p, v: _ratio(_weighted(z, p, v))),
-    ("weighted twice", lambda z, p, v: (1 - p) * right(z, p, v)),
-    ("detached", lambda z, p, v: right(z.detach(), p, v)),
 )

@@ -1,7 +1,5 @@
 """Check of notebook 05: the Monte Carlo estimate of KL(q ‖ p)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import log
 
@@ -24,11 +22,7 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
 
 @random_exercise("5.1", _probe)
 def monte_carlo_kl(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
-    """`(mu, log_var, log_prior, num_samples) -> (B,)`, in nats.
-
-    `log_prior(z)` gives log p per latent, in z's shape. Examined by `estimates.probe_kl`; false
-    alarms: below 1e-6 a check (`statistics`).
-    """
+    """`(mu, log_var, log_prior, num_samples) -> (B,)`, in nats; see `estimates.probe_kl`."""
     q = torch.distributions.Normal(mu, log_var.exp().sqrt())
     z = q.rsample((num_samples,))
     return (q.log_prob(z) - log_prior(z)).mean(0).sum(1)

@@ -1,35 +1,27 @@
 """Checks of notebook 06: the loss of the sparse VAE."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Generator
 
-from .common_mistakes import CROSS_ENTROPY, lift
-from .density_mistakes import LOG_Q, PRIOR
-from .exercise import Case, Exercise, exercise
+from .common_mistakes import CROSS_ENTROPY, LOG_Q, LOSS, PRIOR, lift
+from .draws import draw_pixels, draw_posterior, narrow_posterior, wrong_pixels
+from .exercise import Case, exercise
 from .mathematics import (
     LOG_2PI,
     bce,
     bce_terms,
-    draw_pixels,
-    draw_posterior,
     kl_standard,
     log_normal,
     log_q,
     log_q_terms,
-    narrow_posterior,
     spike_and_slab,
     std,
-    wrong_pixels,
 )
 from .mistakes import Terms
 from .mistakes import mistake as M
-from .outcome import Evidence
-from .summing import LOSS
 
 
 def _cases(g: Generator) -> Iterator[Case]:
@@ -38,14 +30,14 @@ def _cases(g: Generator) -> Iterator[Case]:
         z = mu + std(log_var) * torch.randn(B, D, generator=g)
         return (*pixels(g, B, P), mu, log_var, z, p, v)
 
-    more = [(3 + k % 4, 5 + k, 2 + k % 3, 0.6 + 0.03 * k, 0.04 * (k + 1)) for k in range(9)]
-    for sizes in [(4, 9, 3, 0.8, 0.05), (6, 784, 20, 0.7, 0.12), (5, 5, 5, 0.9, 0.3), *more]:
-        yield Case(draw(*sizes))
+    sizes = [(4, 9, 3, 0.8, 0.05), (6, 784, 20, 0.7, 0.12), (5, 5, 5, 0.9, 0.3)]
+    sizes += [(3 + k % 4, 5 + k, 2 + k % 3, 0.6 + 0.03 * k, 0.04 * (k + 1)) for k in range(9)]
+    for size in sizes:
+        yield Case(draw(*size))
     wide = draw(3, 7, 2, 0.75, 0.15)
     yield Case((*wide[:3], wide[3].abs().clamp(max=0.7) + 0.1, *wide[4:]))
     yield Case((wide[0].sigmoid(), *wide[1:]))
-    yield Case(draw(1, 6, 2, 0.6, 0.2))
-    yield Case(draw(3, 8, 1, 0.85, 0.01))
+    yield from (Case(draw(1, 6, 2, 0.6, 0.2)), Case(draw(3, 8, 1, 0.85, 0.01)))
     yield Case(draw(2, 5, 4, 0.8, 0.05, pixels=wrong_pixels), extreme="logits")
     yield Case(draw(3, 5, 4, 0.8, 0.05, q=narrow_posterior), extreme="log_var")
     far = draw(2, 6, 3, 0.8, 0.05)
@@ -54,10 +46,7 @@ def _cases(g: Generator) -> Iterator[Case]:
 
 @exercise("6.1", _cases, gradients=["logits", "mu", "log_var", "z"], reduction=LOSS)
 def sparse_vae_loss(logits, x, mu, log_var, z, spike_prob: float, spike_var: float) -> Terms:
-    """The sparse VAE's loss in nats per image, at one draw z.
-
-    The learner's function is `(logits, x, mu, log_var, z, spike_prob, spike_var) -> scalar`.
-    """
+    """`(logits, x, mu, log_var, z, spike_prob, spike_var) -> scalar`, in nats, at one draw z."""
     prior = {"KL: log p": -spike_and_slab(z, spike_prob, spike_var)}
     return Terms(bce_terms(logits, x) | log_q_terms(z, mu, log_var) | prior)
 
@@ -90,10 +79,6 @@ def _at_the_mean(l, x, m, v, z, p, s):
     return sparse_vae_loss.right(l, x, m, v, m + 0 * z, p, s)
 
 
-def _unsteady(exercise: Exercise, evidence: Evidence) -> bool:
-    return not evidence.steady
-
-
 sparse_vae_loss.mistakes(
     *lift(PRIOR, lambda f: _loss(prior=f)),
     *lift(LOG_Q, lambda f: _loss(q=f)),
@@ -104,7 +89,7 @@ sparse_vae_loss.mistakes(
     ("closed-form entropy", _loss(q=lambda z, m, v: -0.5 * (1 + v + LOG_2PI) + 0 * z)),
     ("closed-form entropy", _loss(q=lambda z, m, v: -0.5 * (1 + v + LOG_2PI))),
     ("KL to N(0, I)", lambda l, x, m, v, z, p, s: (bce(l, x), kl_standard(m, v))),
-    M("KL from a different draw than stated", _fresh_draw, extreme=_unsteady),
+    M("KL from a different draw than stated", _fresh_draw, extreme=lambda _, seen: not seen.steady),
     ("log p at the mean", _log_p_at_the_mean),
     ("evaluated at the mean", _at_the_mean),
 )

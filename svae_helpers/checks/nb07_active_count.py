@@ -1,9 +1,7 @@
 """Check of notebook 07: counting the latents past the crossover."""
 
-from __future__ import annotations
-
-import math
 from collections.abc import Callable, Iterator
+from math import log, sqrt
 
 import torch
 from torch import Generator, Tensor
@@ -15,12 +13,12 @@ from .mistakes import mistake as M
 
 def _square(spike_prob: float, spike_var: float) -> float:
     """The crossover's square, negative where there is none."""
-    c = math.log(spike_prob / (1 - spike_prob)) - 0.5 * math.log(spike_var)
+    c = log(spike_prob / (1 - spike_prob)) - 0.5 * log(spike_var)
     return c / (0.5 / spike_var - 0.5)
 
 
 def _edge(spike_prob: float, spike_var: float) -> float:
-    return math.sqrt(_square(spike_prob, spike_var))
+    return sqrt(_square(spike_prob, spike_var))
 
 
 SIZES = ((6, 200), (5, 150), (4, 300), (7, 90), (1, 60), (9, 1))
@@ -48,13 +46,10 @@ COUNT = Reduction(lambda on: on.sum(1), OF_ACTIVE)
 
 @exercise("7.1", _cases, reduction=COUNT, unit="latents")
 def active_count(mu: Tensor, spike_prob: float, spike_var: float) -> Tensor:
-    """`(mu, spike_prob, spike_var) -> (B,)`, latents past the crossover; the slab's variance is 1.
-
-    Integers and floats are both right.
-    """
+    """`(mu, spike_prob, spike_var) -> (B,)`: latents past the crossover, integers or floats."""
     # Bayes' rule instead of the crossover: is the slab the likelier of the two?
-    spike = torch.distributions.Normal(0.0, spike_var**0.5).log_prob(mu) + math.log(spike_prob)
-    slab = torch.distributions.Normal(0.0, 1.0).log_prob(mu) + math.log1p(-spike_prob)
+    spike = torch.distributions.Normal(0.0, spike_var**0.5).log_prob(mu) + log(spike_prob)
+    slab = torch.distributions.Normal(0.0, 1.0).log_prob(mu) + log(1 - spike_prob)
     return slab > spike
 
 
@@ -67,10 +62,6 @@ def _past(edge: Callable) -> Callable:
     return lambda m, p, v: m.abs() > edge(p, v)
 
 
-def _lost_half(p: float, v: float) -> float:
-    return math.sqrt((math.log(p / (1 - p)) - math.log(v)) / (0.5 / v - 0.5))
-
-
 active_count.mistakes(
     ("threshold at 0", lambda m, p, v: m > 0, lambda m, p, v: m != 0),
     ("threshold at 0", _past(lambda p, v: 1e-2), _past(lambda p, v: 1e-6)),
@@ -80,16 +71,12 @@ active_count.mistakes(
     ("spike and slab swapped", _past(lambda p, v: _edge(1 - p, v))),
     ("spike and slab swapped", _past(lambda p, v: torch.tensor(_square(1 - p, v)).sqrt())),
     ("weights forgotten", lambda m, p, v: active_count.right(m, 0.5, v)),
-    ("normaliser forgotten", _past(lambda p, v: (math.log(p / (1 - p)) / (0.5 / v - 0.5)) ** 0.5)),
+    ("normaliser forgotten", _past(lambda p, v: (_square(p, v) + log(v) / (1 / v - 1)) ** 0.5)),
     ("spike_var used as a standard deviation", _past(lambda p, v: _edge(p, v**2))),
     ("root taken twice", _past(lambda p, v: _edge(p, v**0.5))),
     ("root forgotten", _past(_square)),
-    (
-        "lost ½ in the prior",
-        _past(lambda p, v: _edge(p, v) / 2**0.5),
-        _past(lambda p, v: _edge(p, v) * 2**0.5),
-    ),
-    ("lost ½ in the prior", _past(_lost_half)),
+    ("lost ½ in the prior", *(_past(lambda p, v, k=k: _edge(p, v) * k**0.5) for k in (0.5, 2))),
+    ("lost ½ in the prior", _past(lambda p, v: (_square(p, v) - log(v) / (1 / v - 1)) ** 0.5)),
     ("threshold at the spike's width", _past(lambda p, v: v), _past(lambda p, v: v**0.5)),
     ("threshold at the spike's width", *(_past(lambda p, v, k=k: k * v**0.5) for k in (2, 3))),
     ("fixed threshold", *(_past(lambda p, v, t=t: t) for t in (0.1, 0.5, 0.55, 0.551, 1.0))),

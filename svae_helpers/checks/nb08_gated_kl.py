@@ -1,7 +1,5 @@
 """Checks of notebook 08: the closed-form KL of a gated posterior."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 
@@ -9,12 +7,12 @@ import torch
 from torch import Generator, Tensor
 from torch.special import xlogy
 
-from .common_mistakes import GAUSSIAN_KL, lift
+from .common_mistakes import GAUSSIAN_KL, lift, per_image
+from .draws import draw_posterior, narrow_posterior
 from .exercise import Case, exercise
-from .mathematics import draw_posterior, kl_standard, kl_terms, narrow_posterior
+from .mathematics import kl_standard, kl_terms
 from .mistakes import Terms
 from .mistakes import mistake as M
-from .summing import per_image
 
 
 def _gate(gate_prob: Tensor, slab_prob: float) -> Tensor:
@@ -24,7 +22,7 @@ def _gate(gate_prob: Tensor, slab_prob: float) -> Tensor:
     return on + off - (1 - gate_prob) * math.log1p(-slab_prob)
 
 
-def _naive_gate(g: Tensor, a: float) -> Tensor:
+def _naive_gate(g: Tensor, a: Tensor) -> Tensor:
     return g * (g / a).log() + (1 - g) * ((1 - g) / (1 - a)).log()
 
 
@@ -43,11 +41,7 @@ def _cases(g: Generator) -> Iterator[Case]:
 
 @exercise("8.1", _cases, ["gate_prob", "mu", "log_var"], per_image("latents"))
 def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -> Terms:
-    """`(gate_prob, mu, log_var, slab_prob) -> (B,)`, in nats.
-
-    The learner's function takes three (B, D) tensors and a Python number. Gates that are 0 or 1
-    are tested in value only.
-    """
+    """`(gate_prob, mu, log_var, slab_prob) -> (B,)`, in nats; gates of 0 or 1 in value only."""
     on, off = gate_prob, 1 - gate_prob
     gates = {
         "gates' KL: γ log γ": xlogy(on, on),
@@ -56,10 +50,6 @@ def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -
         "gates' KL: (1 − γ) log(1 − α)": -off * math.log1p(-slab_prob),
     }
     return Terms(gates | kl_terms(mu, log_var, gate_prob, "Gaussian KL"))
-
-
-def _reverse(g: Tensor, a: float) -> Tensor:
-    return a * (a / g).log() + (1 - a) * ((1 - a) / (1 - g)).log()
 
 
 def _kl(gaussian: Callable) -> Callable:
@@ -80,10 +70,9 @@ gated_kl.mistakes(
     ("gate squared", _kl(lambda g, kl: g**2 * kl)),
     ("slab_prob forgotten", lambda g, m, v, a: right(g, m, v, 0.5)),
     ("slab_prob taken for the spike's", lambda g, m, v, a: right(g, m, v, 1 - a)),
-    ("gates' KL the wrong way round", lambda g, m, v, a: _reverse(g, a) + g * kl_standard(m, v)),
+    ("gates' KL the wrong way round", lambda g, m, v, a: _naive_gate(a, g) + g * kl_standard(m, v)),
     ("sign", lambda g, m, v, a: -right(g, m, v, a)),
     *lift(GAUSSIAN_KL, lambda f: lambda g, m, v, a: _gate(g, a) + g * f(m, v)),
     ("gate detached", lambda g, m, v, a: right(g.detach(), m, v, a)),
     ("gate detached", _kl(lambda g, kl: g.detach() * kl)),
-    ("gate detached", lambda g, m, v, a: _gate(g.detach(), a) + g * kl_standard(m, v)),
 )
