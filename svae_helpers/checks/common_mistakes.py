@@ -49,12 +49,9 @@ CROSS_ENTROPY = (  # of (logits, x), per pixel
 
 GAUSSIAN_KL = (  # of (mu, log_var), per latent
     M("lost ½", lambda m, v: 2 * kl_standard(m, v)),
-    M("lost −½", lambda m, v: -2 * kl_standard(m, v)),
     M("log_var taken for log σ", lambda m, v: kl_standard(m, 2 * v)),
     M("σ where σ² belongs", lambda m, v: 0.5 * (m**2 + (0.5 * v).exp() - 1 - v)),
-    M("σ where σ² belongs", lambda m, v: 0.5 * (m**2 + (0.5 * v).exp() - 1 - 0.5 * v)),
     M("log_var taken for the variance", lambda m, v: 0.5 * (m**2 + v - 1 - v.log())),
-    M("log_var taken for the variance", lambda m, v: 0.5 * (m**2 + v**2 - 1 - 2 * v.log())),
     M("log_var taken for the variance", lambda m, v: 0.5 * (m**2 + v - 1 - v)),
     M("μ not squared", lambda m, v: 0.5 * (m + v.exp() - 1 - v)),
     M("μ not squared", lambda m, v: 0.5 * (m.abs() + v.exp() - 1 - v)),
@@ -146,7 +143,6 @@ LOSS = Reduction(  # of cross-entropy (B, P) and KL (B, D)
     weigh(_right, _right),
     (
         M("mean over pixels", weigh(torch.mean, _right)),
-        M("mean over pixels", weigh(lambda b: b.mean(1).sum(), torch.sum)),
         M("mean over latents", weigh(_right, torch.mean)),
         M("mean over everything", weigh(torch.mean, torch.mean)),
         M("batch summed", weigh(torch.sum, torch.sum)),

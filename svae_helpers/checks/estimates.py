@@ -262,7 +262,6 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).relu())),
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).abs())),
     M("one sample where num_samples were asked for", log_ratio(lambda m, v, K: draw(m, v, 1))),
-    M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, K - 1))),
     M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, max(K - 1, 1)))),
     M("variance for standard deviation", log_ratio(drawn(scale=torch.exp))),
     M("log_var taken for log σ", lambda m, v, p, K: log_ratio()(m, 2 * v, p, K)),
@@ -273,4 +272,17 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("uniform noise", log_ratio(drawn(noise=torch.rand)), log_ratio(drawn(noise=uniform))),
     M("uniform noise", log_ratio(drawn(noise=lambda *shape: 2 * torch.rand(*shape) - 1))),
     M("evaluated at the mean", log_ratio(drawn(noise=torch.zeros))),
+)
+
+REDUCED = (  # mistakes in how log-ratios, (K, B, D), become a KL per image, (B,)
+    M("mean over latents", lambda t: t.mean(0).mean(-1)),
+    M("sum over samples", lambda t: t.sum(0).sum(-1)),
+    M("sum over samples, and mean over latents", lambda t: t.sum(0).mean(-1)),
+    M("largest sample", lambda t: t.amax(0).sum(-1)),
+    M("clamped at 0", lambda t: t.mean(0).sum(-1).relu(), lambda t: t.mean(0).relu().sum(-1)),
+    M("log of mean for mean of logs", lambda t: t.sum(-1).logsumexp(0) - math.log(len(t))),
+    M("divided by K − 1", lambda t: t.sum(0).sum(-1) / max(len(t) - 1, 1)),
+    M("median for mean", lambda t: t.sum(-1).median(0).values),
+    M("median for mean", lambda t: t.median(0).values.sum(-1)),
+    M("KL times a factor", lambda t: t.mean(0).sum(-1) / 2, extreme=times_a_factor),
 )

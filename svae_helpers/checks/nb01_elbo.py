@@ -62,7 +62,6 @@ OF_WEIGHTS = (
     M("K for log K", lambda w: _log_sum(w) - len(w)),
     M("median for mean", lambda w: w.median(0).values),
     M("self-normalised weights", lambda w: (w.softmax(0) * w).sum(0)),
-    M("self-normalised weights", lambda w: (w.softmax(0) * w.exp()).sum(0).log()),
     M("log-weights made positive", lambda w: _log_mean(w.abs()), lambda w: _log_mean(w.relu())),
     M("wrong axis", lambda w: torch.logsumexp(w, 1) - math.log(w.shape[1])),
     M("logarithm forgotten", lambda w: w.exp().mean(0)),

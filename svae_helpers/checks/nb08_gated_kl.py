@@ -15,11 +15,19 @@ from .mistakes import Terms
 from .mistakes import mistake as M
 
 
-def _gate(gate_prob: Tensor, slab_prob: float) -> Tensor:
+def _gate_terms(on: Tensor, slab_prob: float) -> dict[str, Tensor]:
     """KL between the gates' Bernoulli distributions, per latent, finite at 0 and 1."""
-    on = xlogy(gate_prob, gate_prob) - gate_prob * math.log(slab_prob)
-    off = xlogy(1 - gate_prob, 1 - gate_prob)
-    return on + off - (1 - gate_prob) * math.log1p(-slab_prob)
+    off = 1 - on
+    return {
+        "gates' KL: γ log γ": xlogy(on, on),
+        "gates' KL: γ log α": -on * math.log(slab_prob),
+        "gates' KL: (1 − γ) log(1 − γ)": xlogy(off, off),
+        "gates' KL: (1 − γ) log(1 − α)": -off * math.log1p(-slab_prob),
+    }
+
+
+def _gate(on: Tensor, slab_prob: float) -> Tensor:
+    return sum(_gate_terms(on, slab_prob).values())
 
 
 def _naive_gate(g: Tensor, a: Tensor) -> Tensor:
@@ -42,14 +50,8 @@ def _cases(g: Generator) -> Iterator[Case]:
 @exercise("8.1", _cases, ["gate_prob", "mu", "log_var"], per_image("latents"))
 def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -> Terms:
     """`(gate_prob, mu, log_var, slab_prob) -> (B,)`, in nats; gates of 0 or 1 in value only."""
-    on, off = gate_prob, 1 - gate_prob
-    gates = {
-        "gates' KL: γ log γ": xlogy(on, on),
-        "gates' KL: γ log α": -on * math.log(slab_prob),
-        "gates' KL: (1 − γ) log(1 − γ)": xlogy(off, off),
-        "gates' KL: (1 − γ) log(1 − α)": -off * math.log1p(-slab_prob),
-    }
-    return Terms(gates | kl_terms(mu, log_var, gate_prob, "Gaussian KL"))
+    gaussian = kl_terms(mu, log_var, gate_prob, "Gaussian KL")
+    return Terms(_gate_terms(gate_prob, slab_prob) | gaussian)
 
 
 def _kl(gaussian: Callable) -> Callable:

@@ -54,12 +54,7 @@ DRAWS = Reduction(lambda t: t.mean(0), OF_RATIOS)
 @exercise("9.1", _cases, gradients=["mu", "log_var", "z", "log_p"], reduction=DRAWS)
 def aggregate_kl(mu: Tensor, log_var: Tensor, z: Tensor, log_p: Tensor) -> Terms:
     """`(mu, log_var, z, log_p) -> (D,)`: the KL of each latent's aggregate, of (B, D) tensors."""
-    # Written latent by latent, with the mixture's weights inside the logarithm.
-    columns = []
-    for m, v, at in zip(mu.T, log_var.T, z.T, strict=True):
-        density = torch.distributions.Normal(m, (0.5 * v).exp()).log_prob(at[:, None])
-        columns.append(torch.logsumexp(density + torch.full_like(m, 1 / len(m)).log(), dim=-1))
-    return Terms({"log q": torch.stack(columns, dim=1), "log p": -log_p})
+    return Terms({"log q": _log_mean(_each(mu, log_var, z)), "log p": -log_p})
 
 
 def _of(reduce: Callable, density: Callable = log_q) -> Callable:
