@@ -45,8 +45,7 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     wide = LOG_VAR.median() < LOG_VAR
     widths = [(e - e.mean(0))[:, part].std(1) for part in (wide, ~wide)]
     seen.look("scatter", (torch.stack(widths, dim=1) + 1e-3).log(), between=True)
-    shared = [correlation(c[0::2], c[1::2]) for c in e - e.mean(0)]
-    seen.look("shared", shared, between=True)
+    seen.look("shared", [correlation(c[0::2], c[1::2]) for c in e - e.mean(0)], between=True)
     seen.look("curved scatter", ((curved - curved.mean(0)).std(1) + 1e-3).log(), between=True)
     for side in (left, right):
         text = f"for an f that couples two latents it is {side.mean():.3g} on average, not 0.135"
@@ -55,8 +54,7 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     seen.test("mean", mean_p(e.flatten()), text)
     # The slope on mu sees an error that the plain mean cancels over positive and negative mu.
     seen.test("slope", mean_p((e * MU.sign()).flatten()), text)
-    noise = e.square().mean().sqrt()
-    text = f"the estimate scatters {noise:.3g} times as much as 2 independent samples let it"
+    text = f"it scatters {e.square().mean().sqrt():.3g} times as much as 2 independent samples"
     seen.test("scatter", chi2_p(float(e.square().sum()), e.numel()), text)
 
 
@@ -79,9 +77,7 @@ def _own(mu: Tensor) -> Tensor:
     return mu.detach().clone().requires_grad_()
 
 
-def _gradient(
-    draws: Callable = draw, reduce: Callable = torch.mean, leaf: Callable = _own, wrt: int = 0
-) -> Callable:
+def _gradient(draws=draw, reduce=torch.mean, leaf=_own, wrt: int = 0) -> Callable:
     """Build a pathwise estimator from its parts; `wrt` is 1 for the gradient in log_var."""
 
     def estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:

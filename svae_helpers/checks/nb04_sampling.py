@@ -1,10 +1,10 @@
 """Check of notebook 04: independent draws from the spike-and-slab prior."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
+from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from .mathematics import uniform
 from .random_exercise import Caller, Findings, random_exercise
@@ -28,11 +28,10 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     for k, (p, v) in enumerate(SETTINGS):
         z = call.times(CALLS, (ROWS, LATENTS), p, v)
         _describe(z, v, seen, k)
-        u, at = _cdf(z, p, v), f"with spike_prob = {p}, spike_var = {v}"
+        u, variance, at = _cdf(z, p, v), p * v + 1 - p, f"with spike_prob = {p}, spike_var = {v}"
         text = f"{at} the draws do not follow the mixture's distribution function"
         seen.test(f"shape {k}", ks_p(u), text)
-        variance = p * v + 1 - p
-        text = f"{at} the draws' variance is {float(z.var()):.3g}, and {variance:.3g} is right"
+        text = f"{at} the draws' variance is {z.var():.3g}, and {variance:.3g} is right"
         if k < 3:  # at spike_prob .92 the skewness of z² asks for more draws than these
             seen.test(f"variance {k}", mean_p(z.square().flatten() - variance), text)
         # Both are uniform where z is right; the second one knows the component, not the sign.
@@ -78,24 +77,16 @@ def sample(shape: tuple, spike_prob: float, spike_var: float) -> Tensor:
     Four priors, 19,200 draws each: Kolmogorov–Smirnov, a z-test of the variance, and correlations
     of neighbours (with and without their sign) along both axes.
     """
-    weights = torch.tensor([spike_prob, 1 - spike_prob])
-    widths = torch.tensor([math.sqrt(spike_var), 1.0])
-    components = torch.distributions.Normal(torch.zeros(2), widths)
-    choice = torch.distributions.Categorical(weights)
-    return torch.distributions.MixtureSameFamily(choice, components).sample(shape)
+    components = Normal(torch.zeros(2), torch.tensor([math.sqrt(spike_var), 1.0]))
+    choice = Categorical(torch.tensor([spike_prob, 1 - spike_prob]))
+    return MixtureSameFamily(choice, components).sample(shape)
 
 
 def _off(shape: tuple, p: float) -> Tensor:
     return torch.rand(shape) < p
 
 
-def _draws(
-    off: Callable = _off,
-    noise: Callable = torch.randn,
-    width: Callable = math.sqrt,
-    slab: Callable = lambda z: z,
-    to: Callable = lambda z: z,
-) -> Callable:
+def _draws(off=_off, noise=torch.randn, width=math.sqrt, slab=torch.clone, to=torch.clone):
     """Build a sampler from its parts; `slab` changes the slab's draws, `to` all of them."""
 
     def draws(shape: tuple, p: float, v: float) -> Tensor:

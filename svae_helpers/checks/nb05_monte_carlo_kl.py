@@ -21,9 +21,7 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
 @random_exercise("5.1", _probe)
 def monte_carlo_kl(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
     """`(mu, log_var, log_prior, num_samples) -> (B,)`, in nats; see `estimates.probe_kl`."""
-    q = torch.distributions.Normal(mu, log_var.exp().sqrt())
-    z = q.rsample((num_samples,))
-    return (q.log_prob(z) - log_prior(z)).mean(0).sum(1)
+    return log_ratio()(mu, log_var, log_prior, num_samples).mean(0).sum(1)
 
 
 def _reduced(reduce: Callable) -> Callable:
