@@ -14,8 +14,6 @@ from .mathematics import kl_standard, spike_and_slab
 from .question import question
 from .small_vae import LATENTS, SPIKE_PROB, SPIKE_VAR, VARIANCE, digits, draws_past
 
-# --- 1.1: draws from the prior that an estimate of p(x) needs
-
 PRODUCT = "the weight of 20 latents is a product of 20 weights, so E[w²] is a 20th power."
 
 
@@ -28,8 +26,6 @@ def _second_moment() -> float:
 
 E2 = _second_moment()
 ONE = (E2 - 1) / 0.1**2  # draws for one latent
-
-
 LESS = f"It grows exponentially: {PRODUCT}"
 MORE = "E[w²] is raised to the power 20; then K = (E[w²] − 1) / 0.1²."
 
@@ -50,8 +46,6 @@ predicted_draws.mistakes(
     ("error forgotten", lambda: E2**20),
     ("a grid's number", lambda: 1e20, "That is the grid with 10 points an axis, 10^20."),
 )
-
-# --- 2.3: what a KL from detached draws, and a working one, make of a small x
 
 SHRUNK = SPIKE_VAR / (SPIKE_VAR + 0.5**2)
 
@@ -74,8 +68,6 @@ predicted_slopes.mistakes(
     ("the spike's variance", lambda: (1.0, SPIKE_VAR)),
     ("shrunk to nothing", lambda: (1.0, 0.0), "The spike has a width: some of x comes through."),
 )
-
-# --- 3.6: how dear a nat must be for a code to fall silent
 
 
 @cache
@@ -112,8 +104,6 @@ silent_from.mistakes(
     ("one for one", lambda: 1.0),
     ("the hidden β", lambda: 784.0),
 )
-
-# --- 4.4 and 4.5: what the responsibility's figure says, and the count it leads to
 
 
 def _sizes(spike_var: float, sure: float = 0.8) -> list[float]:
@@ -160,8 +150,6 @@ predicted_count.mistakes(
     ("one latent's", lambda: predicted_count.right() / LATENTS, "About one latent's; here are 20."),
 )
 
-# --- 5.2 and 5.4: the draws that a KL needs, and the least KL of a Gaussian posterior
-
 ADD = "Variances add over 20 latents, and K divides the sum: 20 s² / K, with s about 1.5 nats."
 
 
@@ -174,20 +162,19 @@ def _moments(mu: float, sigma: float) -> tuple[float, float]:
     return kl, float((weight * terms**2).sum()) - kl**2
 
 
-def _variance() -> float:
-    return _moments(0.8, 0.5)[1]
+VARIANCE_OF_ONE = _moments(0.8, 0.5)[1]
 
 
 @question("5.2", factor=2, unit="draws", too_low=ADD, too_high=ADD)
 def predicted_kl_draws() -> float:
     """Draws K for a standard error of 0.1 nats in the KL of 20 such latents (Eq. 5.3)."""
-    return 20 * _variance() / 0.1**2
+    return 20 * VARIANCE_OF_ONE / 0.1**2
 
 
 predicted_kl_draws.mistakes(
-    ("one latent's", lambda: _variance() / 0.1**2, f"About what one latent needs. {ADD}"),
-    ("the square forgotten", lambda: math.sqrt(20 * _variance()) / 0.1),
-    ("errors added", lambda: 20**2 * _variance() / 0.1**2, f"Errors partly cancel. {ADD}"),
+    ("one latent's", lambda: VARIANCE_OF_ONE / 0.1**2, f"About what one latent needs. {ADD}"),
+    ("the square forgotten", lambda: math.sqrt(20 * VARIANCE_OF_ONE) / 0.1),
+    ("errors added", lambda: 20**2 * VARIANCE_OF_ONE / 0.1**2, f"Errors partly cancel. {ADD}"),
 )
 
 
@@ -206,8 +193,6 @@ predicted_floor.mistakes(
     ("one latent's", lambda: predicted_floor.right() / 20, "About one latent's; here are 20."),
     ("q = N(0, 1)", lambda: 20 * _moments(0.0, 1.0)[0], "q = N(0, 1) pays that; a narrower, less."),
 )
-
-# --- 6.3 and 7.3: what units alone, and the loss as printed, do to the count
 
 
 LESS = "There is no sparsity in it: every latent is N(0, 0.24). Ask how often |z| > 0.551."
@@ -251,8 +236,6 @@ printed_count.mistakes(
     ("as many as draws of N(0, 1)", lambda: draws_past(1.0)),
     ("none", lambda: 0.0),
 )
-
-# --- 8.2: what an open gate must bring before it stays open
 
 G = float(kl_standard(torch.tensor(1.5), torch.tensor(0.4**2).log()))  # of N(1.5, 0.4²), Eq. 3.6
 FOUR, OPEN = math.log(0.8 / 0.2), math.log(0.95 / 0.05)  # −logit α, and logit γ at 95%
