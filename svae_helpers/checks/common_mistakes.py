@@ -1,17 +1,18 @@
-"""Mistakes that several exercises share: in a cross-entropy, a Gaussian KL, a log-density."""
-
-from __future__ import annotations
+"""Mistakes that exercises share: in a cross-entropy, a KL, log q, the prior, or a sum."""
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Bernoulli
 
-from .mathematics import bce, kl_standard
-from .mistakes import Mistake
+from .mathematics import LOG_2PI, bce, joint, kl_standard, log_q
+from .mathematics import log_normal as N
+from .mathematics import spike_and_slab as mixed
+from .mistakes import Mistake, Reduction
 from .mistakes import mistake as M
 
 
@@ -20,77 +21,135 @@ def lift(entries: Iterable[Mistake], put: Callable[[Callable], Callable]) -> tup
     return tuple(replace(e, variants=tuple(map(put, e.variants))) for e in entries)
 
 
-def _naive_bce(l: Tensor, x: Tensor) -> Tensor:
-    return -(x * l.sigmoid().log() + (1 - x) * (1 - l.sigmoid()).log())
-
-
-def _padded_bce(l: Tensor, x: Tensor) -> Tensor:
-    return -(x * (l.sigmoid() + 1e-8).log() + (1 - x) * (1 - l.sigmoid() + 1e-8).log())
+def _of(probs: Tensor, x: Tensor) -> Tensor:
+    """Cross-entropy of probabilities."""
+    return F.binary_cross_entropy(probs, x, reduction="none")
 
 
 CROSS_ENTROPY = (  # of (logits, x), per pixel
-    M(
-        "sigmoid twice",
-        lambda l, x: bce(l.sigmoid(), x),
-        lambda l, x: F.binary_cross_entropy(l.sigmoid().sigmoid(), x, reduction="none"),
-    ),
-    M(
-        "logits taken for probabilities",
-        lambda l, x: F.binary_cross_entropy(l, x, reduction="none"),
-        lambda l, x: -(x * l.log() + (1 - x) * (1 - l).log()),
-        lambda l, x: F.binary_cross_entropy(l.clamp(0, 1), x, reduction="none"),
-        lambda l, x: -Bernoulli(l).log_prob(x),
-        lambda l, x: -Bernoulli(probs=l.clamp(0, 1)).log_prob(x),
-    ),
-    M(
-        "clamped probabilities",
-        lambda l, x: F.binary_cross_entropy(l.sigmoid(), x, reduction="none"),
-        _naive_bce,
-        _padded_bce,
-        lambda l, x: -Bernoulli(l.sigmoid()).log_prob(x),
-        extreme="logits",
-    ),
+    M("sigmoid twice", lambda l, x: bce(l.sigmoid(), x)),
+    M("logits taken for probabilities", _of, lambda l, x: -Bernoulli(l).log_prob(x)),
+    M("logits taken for probabilities", lambda l, x: -(x * l.log() + (1 - x) * (1 - l).log())),
+    M("logits taken for probabilities", lambda l, x: _of(l.clamp(0, 1), x)),
+    M("clamped probabilities", lambda l, x: _of(l.sigmoid(), x), extreme="logits"),
     M("logits and pixels swapped", lambda l, x: bce(x, l)),
     M("one argument in both places", lambda l, x: bce(x, x), lambda l, x: bce(l, l)),
-    M("targets flipped", lambda l, x: bce(l, 1 - x), lambda l, x: bce(-l, x)),
+    M("targets flipped", lambda l, x: bce(-l, x)),
     M(
         "one term's logit has the wrong sign",
-        lambda l, x: -(x * F.logsigmoid(l) + (1 - x) * F.logsigmoid(l)),
-        lambda l, x: -(x * F.logsigmoid(-l) + (1 - x) * F.logsigmoid(-l)),
+        lambda l, x: F.softplus(-l),
+        lambda l, x: F.softplus(l),
     ),
-    M("squared error", lambda l, x: (l.sigmoid() - x) ** 2),
-    M("squared error", lambda l, x: 0.5 * (l.sigmoid() - x) ** 2),
-    M("squared error", lambda l, x: (l - x) ** 2),
-    M("squared error", lambda l, x: 0.5 * (l - x) ** 2),
-    M(
-        "tanh for sigmoid",
-        lambda l, x: F.binary_cross_entropy((l.tanh() + 1) / 2, x, reduction="none"),
-        "Your probability is (1 + tanh)/2, which is the sigmoid of *twice* the logit.",
-    ),
-    M(
-        "exp for softplus",
-        lambda l, x: l.exp() - x * l,
-        "Your x·logit − exp(logit) is a Poisson's log-likelihood. Wanted is log(1 + exp(logit)).",
-    ),
+    M("squared error", lambda l, x: (l.sigmoid() - x) ** 2, lambda l, x: (l - x) ** 2),
+    M("squared error", lambda l, x: 0.5 * (l.sigmoid() - x) ** 2, lambda l, x: 0.5 * (l - x) ** 2),
+    M("tanh for sigmoid", lambda l, x: _of((l.tanh() + 1) / 2, x)),
+    M("exp for softplus", lambda l, x: l.exp() - x * l),
     M("x·logit alone", lambda l, x: -x * l),
 )
 
 GAUSSIAN_KL = (  # of (mu, log_var), per latent
     M("lost ½", lambda m, v: 2 * kl_standard(m, v)),
-    M("lost −½", lambda m, v: -2 * kl_standard(m, v)),
     M("log_var taken for log σ", lambda m, v: kl_standard(m, 2 * v)),
     M("σ where σ² belongs", lambda m, v: 0.5 * (m**2 + (0.5 * v).exp() - 1 - v)),
-    M("σ where σ² belongs", lambda m, v: 0.5 * (m**2 + (0.5 * v).exp() - 1 - 0.5 * v)),
-    M("variance squared", lambda m, v: 0.5 * (m**2 + (2 * v).exp() - 1 - v)),
     M("log_var taken for the variance", lambda m, v: 0.5 * (m**2 + v - 1 - v.log())),
-    M("log_var taken for the variance", lambda m, v: 0.5 * (m**2 + v**2 - 1 - 2 * v.log())),
-    M("log_var taken for the variance", lambda m, v: 0.5 * (m**2 + v**2 - 1 - (v**2).log())),
     M("log_var taken for the variance", lambda m, v: 0.5 * (m**2 + v - 1 - v)),
     M("μ not squared", lambda m, v: 0.5 * (m + v.exp() - 1 - v)),
     M("μ not squared", lambda m, v: 0.5 * (m.abs() + v.exp() - 1 - v)),
     M("KL the wrong way round", lambda m, v: 0.5 * ((m**2 + 1) / v.exp() - 1 + v)),
     M("mean and log_var swapped", lambda m, v: kl_standard(v, m)),
     M("clamped log_var", lambda m, v: kl_standard(m, v.clamp(min=-3)), extreme="log_var"),
-    M("clamped log_var", lambda m, v: kl_standard(m, v.clamp(-4, 2))),
-    M("clamped log_var", lambda m, v: kl_standard(m, v.clamp(min=2 * math.log(0.2)))),
+)
+
+LOG_Q = (  # of (z, mu, log_var), per latent
+    M("log_var taken for log σ", lambda z, m, v: log_q(z, m, 2 * v)),
+    M("log_var taken for σ", lambda z, m, v: log_q(z, m, 2 * v.log())),
+    M("log_var taken for σ", lambda z, m, v: log_q(z, m, v.log())),
+    M("root taken twice in log q", lambda z, m, v: log_q(z, m, 0.5 * v)),
+    M(
+        "σ where σ² belongs in log q",
+        lambda z, m, v: -0.5 * ((z - m) ** 2 / (0.5 * v).exp() + v + LOG_2PI),
+    ),
+    M("clamped log_var", lambda z, m, v: log_q(z, m, v.clamp(min=-3)), extreme="log_var"),
+)
+
+
+def densities(z: Tensor, p: float, v: float) -> tuple[Tensor, Tensor]:
+    """Weighted densities of spike and slab: they underflow far out."""
+    return p * N(z, v).exp(), (1 - p) * N(z, 1).exp()
+
+
+def _off(z: Tensor, p: float, v: float, spike=0.0, slab=0.0) -> Tensor:
+    """The mixture, with something added to the logarithm of each component."""
+    right = joint(z, p, v)
+    return torch.logaddexp(right[0] + spike, right[1] + slab)
+
+
+C, log = 0.5 * LOG_2PI, math.log
+PRIOR = (  # of (z, spike_prob, spike_var), log-density per latent
+    M("spike and slab swapped", lambda z, p, v: mixed(z, 1 - p, v)),
+    M("spike_var used as a standard deviation", lambda z, p, v: mixed(z, p, v**2)),
+    M("root taken twice", lambda z, p, v: mixed(z, p, v**0.5)),
+    M(
+        "swapped, and spike_var used as a standard deviation",
+        lambda z, p, v: mixed(z, 1 - p, v**2),
+    ),
+    M("sum of logs for log of sum", lambda z, p, v: p * N(z, v) + (1 - p) * N(z, 1)),
+    M("sum of logs for log of sum", lambda z, p, v: sum(joint(z, p, v))),
+    M("underflow", lambda z, p, v: sum(densities(z, p, v)).log(), extreme="z"),
+    M("weights forgotten", lambda z, p, v: _off(z, p, v, -log(p), -log(1 - p))),
+    M("weights forgotten", lambda z, p, v: mixed(z, 0.5, v)),
+    M("weights without a logarithm", lambda z, p, v: _off(z, p, v, p - log(p), 1 - p - log(1 - p))),
+    M("weights without a logarithm", lambda z, p, v: (p * N(z, v)).logaddexp((1 - p) * N(z, 1))),
+    M("one weight forgotten", lambda z, p, v: _off(z, p, v, spike=-log(p))),
+    M("one weight forgotten", lambda z, p, v: _off(z, p, v, slab=-log(1 - p))),
+    M("normaliser forgotten", lambda z, p, v: _off(z, p, v, C + 0.5 * log(v), C)),
+    M("one normaliser forgotten", lambda z, p, v: _off(z, p, v, spike=C + 0.5 * log(v))),
+    M("one normaliser forgotten", lambda z, p, v: _off(z, p, v, spike=0.5 * log(v))),
+    M("one normaliser forgotten", lambda z, p, v: _off(z, p, v, slab=C)),
+    M("2π forgotten", lambda z, p, v: _off(z, p, v, C, C)),
+    M("lost ½ in the prior", lambda z, p, v: _off(z, p, v, -(z**2) / (2 * v), -(z**2) / 2)),
+    M("lost ½ in the prior", lambda z, p, v: _off(z, p, v, -C - 0.5 * log(v), -C)),
+    M("precision for variance", lambda z, p, v: mixed(z, p, 1 / v)),
+    M("spike only", lambda z, p, v: N(z, v), lambda z, p, v: joint(z, p, v)[0]),
+    M("slab only", lambda z, p, v: N(z, 1), lambda z, p, v: joint(z, p, v)[1]),
+    M("larger component only", lambda z, p, v: torch.maximum(*joint(z, p, v))),
+    M("moment-matched Gaussian", lambda z, p, v: N(z, p * v + 1 - p)),
+)
+
+
+def per_image(what: str) -> Reduction:
+    """Terms of shape (B, D) are summed over the last axis: (B,)."""
+    mistakes = (
+        M(f"mean over {what}", lambda t: t.mean(1)),
+        M("batch summed", torch.sum),
+        M("batch averaged", lambda t: t.sum(1).mean()),
+        M("mean over everything", torch.mean),
+        M(f"{what} not summed", lambda t: t),
+        M("wrong axis", lambda t: t.sum(0)),
+    )
+    return Reduction(lambda t: t.sum(1), mistakes)
+
+
+def weigh(cross_entropy: Callable, kl: Callable) -> Callable:
+    """A loss from how each of its two terms is reduced."""
+    return lambda terms: cross_entropy(terms[0]) + kl(terms[1])
+
+
+def _right(t: Tensor) -> Tensor:
+    return t.sum(1).mean()
+
+
+LOSS = Reduction(  # of cross-entropy (B, P) and KL (B, D)
+    weigh(_right, _right),
+    (
+        M("mean over pixels", weigh(torch.mean, _right)),
+        M("mean over latents", weigh(_right, torch.mean)),
+        M("mean over everything", weigh(torch.mean, torch.mean)),
+        M("batch summed", weigh(torch.sum, torch.sum)),
+        M("batch summed in one term", weigh(torch.sum, _right)),
+        M("batch summed in one term", weigh(_right, torch.sum)),
+        M("batch not averaged", weigh(lambda b: b.sum(1), lambda k: k.sum(1))),
+        M("sign", lambda terms: -LOSS.right(terms)),
+    ),
+    lambda terms: (sum(terms[:2]), sum(terms[2:])),  # the first two are the cross-entropy's
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from .mathematics import LOG_2PI, ROOT3, bce, log_q, std
+from .mathematics import LOG_2PI, bce, log_q, std, uniform
 from .mistakes import mistake as M
 from .random_exercise import Caller, Findings
 from .statistics import mean_p, upper_chi2_p
@@ -30,20 +31,19 @@ class Prior:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log p per latent, in z's shape."""
-        value = self.a * (self.omega * (z - self.centre)).cos()
-        if self.width is None:
-            return value
-        scaled = (z - self.centre) / self.width
-        return value - 0.5 * scaled**2 - math.log(self.width) - 0.5 * LOG_2PI
+        off = z - self.centre
+        return self._value(off**2, (self.omega * off).cos())
 
     def expected(self, mu: Tensor, log_var: Tensor) -> Tensor:
         """E_q[log p(z)] per latent, in closed form."""
-        damping = (-0.5 * self.omega**2 * log_var.exp()).exp()
-        value = self.a * damping * (self.omega * (mu - self.centre)).cos()
+        off, damping = mu - self.centre, (-0.5 * self.omega**2 * log_var.exp()).exp()
+        return self._value(off**2 + log_var.exp(), damping * (self.omega * off).cos())
+
+    def _value(self, square: Tensor, cosine: Tensor) -> Tensor:
         if self.width is None:
-            return value
-        square = ((mu - self.centre) ** 2 + log_var.exp()) / self.width**2
-        return value - 0.5 * square - math.log(self.width) - 0.5 * LOG_2PI
+            return self.a * cosine
+        normaliser = math.log(self.width) + 0.5 * LOG_2PI
+        return self.a * cosine - 0.5 * square / self.width**2 - normaliser
 
     def kl(self, mu: Tensor, log_var: Tensor) -> Tensor:
         """KL(q ‖ p) per latent, (B, D), in nats."""
@@ -65,11 +65,10 @@ def posterior(kind: Prior, B: int, D: int) -> tuple[Tensor, Tensor]:
     grid = torch.linspace(0, 1, B * D)[torch.arange(B * D) * 7 % (B * D)].reshape(B, D)
     if kind is LINEAR:
         return 0.4 + math.exp(-0.55) * (1.6 + 0.8 * grid), torch.full((B, D), -1.1)
-    if kind is GENERAL:
-        return 3 * grid - 1.4, -2.5 + 3.2 * grid.flip(0).roll(1, 1)
-    if kind is NARROW:
-        return 3 * grid - 1.4, -8 + 4 * grid.flip(0).roll(1, 1)
-    return torch.full((B, D), 0.3), torch.full((B, D), -0.7)
+    if kind is WAVES:
+        return torch.full((B, D), 0.3), torch.full((B, D), -0.7)
+    widths = grid.flip(0).roll(1, 1)
+    return 3 * grid - 1.4, -2.5 + 3.2 * widths if kind is GENERAL else -8 + 4 * widths
 
 
 def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple = ()) -> None:
@@ -93,8 +92,11 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
 
     def note(name: str, found: Tensor, where: str) -> None:
         seen.look(name, found.mean(1))
-        text = f"{where} it is {float(found.mean()):+.3g} nats off on average"
+        text = f"{where} it is {found.mean():+.3g} nats off on average"
         seen.test(name, mean_p(found.flatten(), floor=1e-4), text)
+
+    def note_scatter(name: str, e: Tensor, text: str) -> None:
+        seen.test(name, upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
     seen.look("first errors", errors(LINEAR, 8).mean(1))  # tells most mistakes apart
     note("waves", errors(WAVES, 24), "at q = N(0.3, 0.7²)")
@@ -107,9 +109,8 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
     # Pathwise, a draw's gradient in mu is (z − centre)/width², of standard deviation 1/width.
     e = images * (got - want) * LINEAR.width * math.sqrt(2)  # of two draws, so that one shows
     seen.look("scatter of gradients", (e.std((1, 2)) + 1e-3).log())
-    scatter = float(e.square().mean().sqrt())
-    text = f"the gradient scatters {scatter:.3g} times as much as one that goes through the draws"
-    seen.test("scatter of gradients", upper_chi2_p(float(e.square().sum()), e.numel()), text)
+    text = f"the gradient scatters {_size(e):.3g} times as much as one that goes through the draws"
+    note_scatter("scatter of gradients", e, text)
     delta = (posterior(LINEAR, B, D)[0] - LINEAR.centre) / LINEAR.width
     largest = mean((delta**2 + 0.5).sum(1).double()) / images  # variance, whatever the entropy
     for k, runs in ((K, 48), (2, 160)) if pixels else ((K, 24), (2, 24)):
@@ -119,23 +120,21 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         scatter = e - e.mean(0)
         look = [scatter.abs().log1p() if pixels else (scatter.std(1) + 1e-3).log(), scatter.mean(1)]
         seen.look(f"scatter of {k}", torch.stack([t.reshape(runs) for t in look], 1), between=True)
-        width = float(e.square().mean().sqrt())
-        text = f"it scatters {width:.3g} times as much as {k} draws an image allow"
-        seen.test(f"scatter of {k}", upper_chi2_p(float(e.square().sum()), e.numel()), text)
+        text = f"it scatters {_size(e):.3g} times as much as {k} draws an image allow"
+        note_scatter(f"scatter of {k}", e, text)
         if not pixels:
-            together = e.mean(dim=1) * math.sqrt(B)
             text = "the estimates of different images err together: their noise is shared"
-            p = upper_chi2_p(float(together.square().sum()), together.numel())
-            seen.test(f"images of {k}", p, text)
+            note_scatter(f"images of {k}", e.mean(dim=1) * math.sqrt(B), text)
 
 
-def differentiate(value: Tensor, given: dict[str, Tensor]) -> list[Tensor]:
-    """Return the gradients of the sum in mu and log_var; zeros where none arrives."""
-    tensors = [given["mu"], given["log_var"]]
-    if not value.requires_grad:
-        return [torch.zeros_like(t) for t in tensors]
-    found = torch.autograd.grad(value.sum(), tensors, allow_unused=True)
-    return [torch.zeros_like(t) if g is None else g.detach() for t, g in zip(tensors, found)]
+def _size(e: Tensor) -> float:
+    return float(e.square().mean().sqrt())
+
+
+def differentiate(value: Tensor, *tensors: Tensor) -> list[Tensor]:
+    """Return the gradients of the sum; zeros where none arrives."""
+    total = value.sum() + sum(0 * t.sum() for t in tensors)
+    return [g.detach() for g in torch.autograd.grad(total, tensors)]
 
 
 def _gradients(
@@ -147,13 +146,12 @@ def _gradients(
     tensors = [t.double().requires_grad_() for t in q]
     right = exact(prior, tensors)
     wanted = torch.autograd.grad(right.sum(), tensors)
-    values, found = [], ([], [])
+    values, found = [], []
     for _ in range(calls):
         value, given = call(*pixels, *q, prior.log_prob, K, gradients=("mu", "log_var"))
         values.append(value.detach().reshape(-1).double() - right.detach())
-        for kept, got in zip(found, differentiate(value, given)):
-            kept.append(got.double())
-    return torch.stack(values), [torch.stack(kept) for kept in found], list(wanted)
+        found.append([g.double() for g in differentiate(value, given["mu"], given["log_var"])])
+    return torch.stack(values), [torch.stack(kept) for kept in zip(*found)], list(wanted)
 
 
 def _note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> None:
@@ -164,23 +162,18 @@ def _note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> 
     if not found.any():
         seen.fault(f"gradients do not flow to {name}", f"No gradient reaches `{name}`.")
     seen.look(f"gradient {name}", torch.stack([share.mean(1), (share.std(1) + 1e-3).log()], 1))
-    text = f"the gradient in `{name}` is {float(share.mean()):.3g} times the right one on average"
+    text = f"the gradient in `{name}` is {share.mean():.3g} times the right one on average"
     seen.test(f"gradient {name}", mean_p(errors.flatten(), floor=1e-4), text)
 
 
-def draw(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    """Reparameterised draws, (K, B, D)."""
-    return mu + std(log_var) * torch.randn(num_samples, *mu.shape)
+def draw(mu, log_var, num_samples: int, scale: Callable = std, noise: Callable = torch.randn):
+    """Reparameterised draws, (K, B, D), with `noise(*shape)` times `scale(log_var)`."""
+    return mu + scale(log_var) * noise(num_samples, *mu.shape)
 
 
-def noise(make: Callable) -> Callable:
-    """Build a sampler mu + σ·ε from `make(K, mu)`, which draws ε."""
-    return lambda mu, log_var, K: mu + std(log_var) * make(K, mu)
-
-
-def scaled(scale: Callable) -> Callable:
-    """Build a sampler mu + scale(log_var)·ε."""
-    return lambda mu, log_var, K: mu + scale(log_var) * torch.randn(K, *mu.shape)
+def drawn(**parts: Callable) -> Callable:
+    """Draws with another `scale` or `noise`."""
+    return partial(draw, **parts)
 
 
 def detached(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
@@ -188,11 +181,7 @@ def detached(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
     return draw(mu, log_var, num_samples).detach()
 
 
-def log_ratio(
-    sampler: Callable = draw,
-    integrand: Callable = lambda lq, lp: lq - lp,
-    density: Callable = log_q,
-) -> Callable:
+def log_ratio(sampler=draw, integrand=torch.sub, density=log_q) -> Callable:
     """Build log q − log p at K draws, (K, B, D), from how it draws and what it compares."""
 
     def estimate(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
@@ -211,88 +200,83 @@ def score_function(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples
 
 
 def _mean_errors(seen: Findings) -> list[tuple[Prior, float]]:
-    """What an answer is off by on average, under three priors."""
+    """What an answer is off by on average, under three priors; nothing where it ended early."""
     names = ((LINEAR, "errors of"), (WAVES, "waves"), (NARROW, "log_var"))
-    found = ((prior, k, v) for prior, n in names for k, v in seen.looks.items() if k.startswith(n))
-    return [(prior, float(v.sinh().mean())) for prior, _, v in found]
+    found = [(prior, v) for prior, n in names for k, v in seen.looks.items() if k.startswith(n)]
+    return [(prior, float(v.sinh().mean())) for prior, v in found] if len(found) == 4 else []
 
 
 def times_a_factor(seen: Findings) -> bool:
     """Whether one factor ≠ 1 in front of the KL explains what the answer is off by."""
     errors = _mean_errors(seen)
-    factors = [1 + e / float(p.kl(*posterior(p, 24, 6)).sum(1).mean()) for p, e in errors]
-    spread = max(factors, default=0.0) - min(factors, default=1.0)
-    few = 0.1 * min(abs(factors[0] - 1), 1.5 * abs(factors[0])) if factors else 0.0
-    return len(factors) == 4 and abs(factors[0] - 1) > 0.05 and spread < few
+    factors = [1 + e / float(p.kl(*posterior(p, 24, 6)).sum(1).mean()) for p, e in errors] or [1.0]
+    few = 0.1 * min(abs(factors[0] - 1), 1.5 * abs(factors[0]))
+    return abs(factors[0] - 1) > 0.05 and max(factors) - min(factors) < few
 
 
 def off_alike(seen: Findings) -> bool:
     """Whether the answer is off by the same under every prior, but not for other pixels."""
-    errors = [e for _, e in _mean_errors(seen)]
-    spread = max(errors, default=0.0) - min(errors, default=1.0)
-    alike = len(errors) == 4 and abs(errors[0]) > 1 and spread < 0.1 * abs(errors[0])
+    errors = [e for _, e in _mean_errors(seen)] or [0.0]
+    alike = abs(errors[0]) > 1 and max(errors) - min(errors) < 0.1 * abs(errors[0])
     other = 100 * float(seen.looks["logits"].sinh().mean()) if "logits" in seen.looks else 0.0
     pulls = not seen.failed & {"gradient mu", "gradient log_var"}  # is the KL right, then?
     return alike and pulls and abs(other - errors[0]) > 0.3 * abs(errors[0])
 
 
-def closed_entropy(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
-    """Log-ratios with the entropy in closed form, which is as right."""
-    z = draw(mu, log_var, num_samples)
-    return -0.5 * (1 + LOG_2PI + log_var) - log_prior(z)
+def _of(integrand: Callable) -> Callable:
+    return log_ratio(integrand=integrand)
+
+
+def _less(width: float, constant: float) -> Callable:
+    """Build log-ratios whose log q lacks a share of ½ log σ² and of ½ log 2π."""
+    C = 0.5 * constant * LOG_2PI
+    return log_ratio(density=lambda z, m, v: log_q(z, m, v) + 0.5 * width * v + C)
+
+
+def _clamped(m: Tensor, v: Tensor, log_prior: Callable, K: int) -> Tensor:
+    return log_ratio()(m, v.clamp(min=-3), log_prior, K)
 
 
 SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
-    M("ε shared between images", log_ratio(noise(lambda K, m: torch.randn(K, 1, m.shape[1])))),
-    M("ε shared between latents", log_ratio(noise(lambda K, m: torch.randn(K, m.shape[0], 1)))),
+    M("ε shared between images", log_ratio(drawn(noise=lambda K, B, D: torch.randn(K, 1, D)))),
+    M("ε shared between latents", log_ratio(drawn(noise=lambda K, B, D: torch.randn(K, B, 1)))),
     M("detached samples", log_ratio(detached)),
-    M("detached samples", log_ratio(detached, lambda lq, lp: lq - lp.detach())),
     M("score function", score_function),
-    M("log q detached", log_ratio(integrand=lambda lq, lp: lq.detach() - lp)),
-    M("log p added", log_ratio(integrand=lambda lq, lp: lq + lp)),
-    M("another function of the log-ratio", log_ratio(integrand=lambda q, p: 0.5 * (q - p) ** 2)),
-    M(
-        "another function of the log-ratio",
-        log_ratio(integrand=lambda q, p: (p - q).expm1() + q - p),
-    ),
-    M("prior detached", log_ratio(integrand=lambda lq, lp: lq - lp.detach())),
-    M("KL detached", lambda *a: log_ratio()(*a).detach()),
-    M("KL with the wrong sign", log_ratio(integrand=lambda lq, lp: lp - lq)),
-    M("log q with the wrong sign", log_ratio(integrand=lambda lq, lp: -lq - lp)),
-    M("log q forgotten", log_ratio(integrand=lambda lq, lp: -lp)),
-    M("log p forgotten", log_ratio(integrand=lambda lq, lp: lq + 0 * lp)),
-    M(
-        "log q without its normaliser",
-        log_ratio(density=lambda z, m, v: -0.5 * (z - m) ** 2 / v.exp()),
-        log_ratio(density=lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + v)),
-        log_ratio(density=lambda z, m, v: -0.5 * ((z - m) ** 2 / v.exp() + LOG_2PI)),
-    ),
-    M("log-ratios made positive", log_ratio(integrand=lambda lq, lp: (lq - lp).relu())),
-    M("log-ratios made positive", log_ratio(integrand=lambda lq, lp: (lq - lp).abs())),
-    M(
-        "one sample where num_samples were asked for",
-        log_ratio(lambda m, v, K: draw(m, v, 1)),
-        log_ratio(lambda m, v, K: draw(m, v, 1).expand(K, *m.shape)),
-    ),
-    M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, K - 1))),
+    M("log q detached", _of(lambda lq, lp: lq.detach() - lp)),
+    M("log p added", _of(lambda lq, lp: lq + lp)),
+    M("another function of the log-ratio", _of(lambda lq, lp: 0.5 * (lq - lp) ** 2)),
+    M("another function of the log-ratio", _of(lambda lq, lp: (lp - lq).expm1() + lq - lp)),
+    M("prior detached", _of(lambda lq, lp: lq - lp.detach())),
+    M("KL detached", _of(lambda lq, lp: (lq - lp).detach())),
+    M("KL with the wrong sign", _of(lambda lq, lp: lp - lq)),
+    M("log q with the wrong sign", _of(lambda lq, lp: -lq - lp)),
+    M("log q forgotten", _of(lambda lq, lp: -lp)),
+    M("log p forgotten", _of(lambda lq, lp: lq + 0 * lp)),
+    M("log q without its normaliser", _less(1, 1), _less(0, 1), _less(1, 0)),
+    M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).relu())),
+    M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).abs())),
+    M("one sample where num_samples were asked for", log_ratio(lambda m, v, K: draw(m, v, 1))),
     M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, max(K - 1, 1)))),
-    M("variance for standard deviation", log_ratio(scaled(torch.exp))),
-    M(
-        "log_var taken for log σ",
-        log_ratio(scaled(torch.exp), density=lambda z, m, v: log_q(z, m, 2 * v)),
-    ),
+    M("variance for standard deviation", log_ratio(drawn(scale=torch.exp))),
+    M("log_var taken for log σ", lambda m, v, p, K: log_ratio()(m, 2 * v, p, K)),
     M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 2 * v))),
     M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 0.5 * v))),
-    M(
-        "clamped log_var",
-        lambda m, v, p, K: log_ratio()(m, v.clamp(min=-3), p, K),
-        lambda m, v, p, K: log_ratio()(m, v.clamp(-4, 2), p, K),
-        lambda m, v, p, K: log_ratio()(m, 2 * std(v).clamp(min=0.2).log(), p, K),
-        extreme="log_var",
-    ),
-    M("σ forgotten", log_ratio(scaled(torch.ones_like))),
-    M("uniform noise", log_ratio(noise(lambda K, m: torch.rand(K, *m.shape)))),
-    M("uniform noise", log_ratio(noise(lambda K, m: 2 * torch.rand(K, *m.shape) - 1))),
-    M("uniform noise", log_ratio(noise(lambda K, m: ROOT3 * (2 * torch.rand(K, *m.shape) - 1)))),
-    M("evaluated at the mean", log_ratio(lambda m, v, K: m[None].expand(K, *m.shape))),
+    M("clamped log_var", _clamped, extreme="log_var"),
+    M("σ forgotten", log_ratio(drawn(scale=torch.ones_like))),
+    M("uniform noise", log_ratio(drawn(noise=torch.rand)), log_ratio(drawn(noise=uniform))),
+    M("uniform noise", log_ratio(drawn(noise=lambda *shape: 2 * torch.rand(*shape) - 1))),
+    M("evaluated at the mean", log_ratio(drawn(noise=torch.zeros))),
+)
+
+REDUCED = (  # mistakes in how log-ratios, (K, B, D), become a KL per image, (B,)
+    M("mean over latents", lambda t: t.mean(0).mean(-1)),
+    M("sum over samples", lambda t: t.sum(0).sum(-1)),
+    M("sum over samples, and mean over latents", lambda t: t.sum(0).mean(-1)),
+    M("largest sample", lambda t: t.amax(0).sum(-1)),
+    M("clamped at 0", lambda t: t.mean(0).sum(-1).relu(), lambda t: t.mean(0).relu().sum(-1)),
+    M("log of mean for mean of logs", lambda t: t.sum(-1).logsumexp(0) - math.log(len(t))),
+    M("divided by K − 1", lambda t: t.sum(0).sum(-1) / max(len(t) - 1, 1)),
+    M("median for mean", lambda t: t.sum(-1).median(0).values),
+    M("median for mean", lambda t: t.median(0).values.sum(-1)),
+    M("KL times a factor", lambda t: t.mean(0).sum(-1) / 2, extreme=times_a_factor),
 )

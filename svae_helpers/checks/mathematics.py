@@ -1,17 +1,14 @@
-"""What several exercises share: formulas, and draws of their arguments."""
-
-from __future__ import annotations
+"""Formulas that several exercises share."""
 
 import math
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
 from .mistakes import Terms
 
 LOG_2PI = math.log(2 * math.pi)
-ROOT3 = math.sqrt(3)
 
 
 def std(log_var: Tensor) -> Tensor:
@@ -53,40 +50,22 @@ def log_q(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
     return -0.5 * ((z - mu) ** 2 / log_var.exp() + log_var + LOG_2PI)
 
 
+def uniform(*shape: int) -> Tensor:
+    """Uniform noise of mean 0 and variance 1."""
+    return math.sqrt(3) * (2 * torch.rand(*shape) - 1)
+
+
 def log_normal(z: Tensor, variance: float) -> Tensor:
     """log N(z; 0, variance), in nats."""
     return -0.5 * (z**2 / variance + math.log(2 * math.pi * variance))
 
 
+def joint(z: Tensor, spike_prob: float, spike_var: float) -> tuple[Tensor, Tensor]:
+    """Log-densities of spike and slab, N(0, 1), each with its weight; in z's shape."""
+    spike = math.log(spike_prob) + log_normal(z, spike_var)
+    return spike, math.log1p(-spike_prob) + log_normal(z, 1.0)
+
+
 def spike_and_slab(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
     """Log-density of a latent under the prior with slab variance 1, in z's shape."""
-    return torch.logaddexp(
-        math.log(spike_prob) + log_normal(z, spike_var),
-        math.log1p(-spike_prob) + log_normal(z, 1.0),
-    )
-
-
-def draw_pixels(g: Generator, B: int, P: int, spread: float = 2.0) -> tuple[Tensor, Tensor]:
-    """Draw logits and binary pixels, both (B, P)."""
-    logits = spread * torch.randn(B, P, generator=g) + 0.4
-    return logits, (torch.rand(B, P, generator=g) < 0.37).float()
-
-
-def wrong_pixels(g: Generator, B: int, P: int) -> tuple[Tensor, Tensor]:
-    """Draw logits near ±160 with binary pixels, some of them surely wrong: probability 0."""
-    logits, x = draw_pixels(g, B, P, spread=1.0)
-    sign = torch.where(torch.rand(B, P, generator=g) < 0.5, -1.0, 1.0)
-    x[:, 0], sign[:, 0] = 1.0, -1.0
-    return logits + 160 * sign, x
-
-
-def draw_posterior(g: Generator, B: int, D: int) -> tuple[Tensor, Tensor]:
-    """Draw a posterior's mean and log-variance (from −2.4 to 0.8), both (B, D)."""
-    mu = 1.3 * torch.randn(B, D, generator=g) + 0.3
-    return mu, 3.2 * torch.rand(B, D, generator=g) - 2.4
-
-
-def narrow_posterior(g: Generator, B: int, D: int) -> tuple[Tensor, Tensor]:
-    """Draw a posterior as trained models have it: log σ² from −8 up to 3."""
-    mu, _ = draw_posterior(g, B, D)
-    return mu, torch.linspace(-8, 3, B * D)[torch.randperm(B * D, generator=g)].reshape(B, D)
+    return torch.logaddexp(*joint(z, spike_prob, spike_var))

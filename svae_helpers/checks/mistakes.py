@@ -38,7 +38,8 @@ def mistake(name: str, *parts: Callable | str, extreme: str | Callable = "") -> 
 
 def texts_of(number: str) -> dict[str, str]:
     """What is said about mistakes of one of the course's exercises, by name; else nothing."""
-    return _TEXTS["every exercise"] | _TEXTS[number] if number in _TEXTS else {}
+    own = [texts for heading, texts in _TEXTS.items() if number in heading.split(", ")]
+    return {n: t for texts in (_TEXTS["every exercise"], *own) for n, t in texts.items() if own}
 
 
 def explained(entries: Iterable[Mistake | tuple], number: str) -> tuple[Mistake, ...]:

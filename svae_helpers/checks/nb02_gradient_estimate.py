@@ -1,14 +1,13 @@
 """Check of notebook 02: the pathwise gradient of an expectation, from samples."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
 
-from .mathematics import ROOT3, std
+from .estimates import detached, draw, drawn
+from .mathematics import std, uniform
 from .random_exercise import Caller, Findings, random_exercise
 from .statistics import chi2_p, correlation, mean_p
 
@@ -33,7 +32,7 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     for D, K in ((1, 4), (3, 1), (4, 4)):
         mu, log_var = torch.randn(D, generator=g), torch.randn(D, generator=g)
         call(lambda z: (z**3).sum(-1), mu, log_var, K)
-    first = call.times(6, _coupled, MU, LOG_VAR, SAMPLES)  # enough to tell most mistakes apart
+    first = call.times(6, _coupled, MU, LOG_VAR, SAMPLES)  # tells most mistakes apart
     seen.look("first", torch.stack([first[:, 0::2].mean(1), first.square().mean(1).sqrt()], 1))
     curved = call.times(CALLS, _coupled, MU, LOG_VAR, SAMPLES)
     left, right = curved[:, 0::2], -curved[:, 1::2]
@@ -46,21 +45,16 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     wide = LOG_VAR.median() < LOG_VAR
     widths = [(e - e.mean(0))[:, part].std(1) for part in (wide, ~wide)]
     seen.look("scatter", (torch.stack(widths, dim=1) + 1e-3).log(), between=True)
-    shared = [correlation(c[0::2], c[1::2]) for c in e - e.mean(0)]
-    seen.look("shared", shared, between=True)
+    seen.look("shared", [correlation(c[0::2], c[1::2]) for c in e - e.mean(0)], between=True)
     seen.look("curved scatter", ((curved - curved.mean(0)).std(1) + 1e-3).log(), between=True)
     for side in (left, right):
-        text = (
-            f"for an f that couples two latents the gradient is {float(side.mean()):.3g} on "
-            f"average, and {math.exp(-2):.3g} is right"
-        )
+        text = f"for an f that couples two latents it is {side.mean():.3g} on average, not 0.135"
         seen.test(f"curved {len(seen.tests)}", mean_p(side.flatten() - math.exp(-2)), text)
-    seen.test("mean", mean_p(e.flatten()), "the gradient of z² is wrong on average")
+    text = "the gradient of z² is wrong on average"
+    seen.test("mean", mean_p(e.flatten()), text)
     # The slope on mu sees an error that the plain mean cancels over positive and negative mu.
-    p = mean_p((e * MU.sign()).flatten())
-    seen.test("slope", p, "the gradient of z² is wrong on average")
-    noise = float(e.square().mean().sqrt())
-    text = f"the estimate scatters {noise:.3g} times as much as 2 independent samples let it"
+    seen.test("slope", mean_p((e * MU.sign()).flatten()), text)
+    text = f"it scatters {e.square().mean().sqrt():.3g} times as much as 2 independent samples"
     seen.test("scatter", chi2_p(float(e.square().sum()), e.numel()), text)
 
 
@@ -69,9 +63,7 @@ def _test_manners(call: Caller, seen: Findings) -> None:
     arguments = (lambda z: (z**2).sum(-1), MU[:3], LOG_VAR[:3], 4)
     answer, given = call(*arguments, gradients=("mu",))
     if given["mu"].grad is not None:
-        text = (
-            "Something is added to the caller's `mu.grad`: work on a copy, and use `autograd.grad`."
-        )
+        text = "The caller's `mu.grad` has changed: work on a copy, and use `autograd.grad`."
         seen.fault("caller's gradient", text)
     if answer.requires_grad:
         seen.fault("graph", "Your answer still hangs on a graph; plain values are asked for.")
@@ -81,21 +73,16 @@ def _test_manners(call: Caller, seen: Findings) -> None:
         seen.fault("caller's tensor", text)
 
 
-def _gradient(
-    noise: Callable = torch.randn,
-    scale: Callable = std,
-    reduce: Callable = torch.mean,
-    sign: float = 1.0,
-    wrt: str = "mu",
-    samples: Callable = lambda K: K,
-) -> Callable:
-    """Build a pathwise estimator from its parts; `noise(K, D)` draws ε."""
+def _own(mu: Tensor) -> Tensor:
+    return mu.detach().clone().requires_grad_()
+
+
+def _gradient(draws=draw, reduce=torch.mean, leaf=_own, wrt: int = 0) -> Callable:
+    """Build a pathwise estimator from its parts; `wrt` is 1 for the gradient in log_var."""
 
     def estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-        m = mu.detach().clone().requires_grad_()
-        v = log_var.detach().clone().requires_grad_()
-        z = m + scale(v) * noise(samples(num_samples), m.numel())
-        return sign * torch.autograd.grad(reduce(f(z)), m if wrt == "mu" else v)[0]
+        m, v = leaf(mu), log_var.detach().clone().requires_grad_(wrt == 1)
+        return torch.autograd.grad(reduce(f(draws(m, v, num_samples))), (m, v)[wrt])[0]
 
     return estimate
 
@@ -104,12 +91,35 @@ def _gradient(
 def gradient_estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
     """`(f, mu, log_var, num_samples) -> (D,)`, a pathwise gradient; f maps (K, D) to (K,).
 
-    For a quadratic f the pathwise estimate from K = 2 is exactly normal with variance σ²/K: mean,
-    and a χ² test of the scatter, which K − 1, 10·K or mirrored draws fail. For an f of coupled
-    pairs its expectation is exp(−2), which a wrong noise, width or sharing changes: z-tests over
-    720 independent estimates. False alarms: below 1e-6 a check (`statistics`).
+    For a quadratic f the estimate from K = 2 is exactly normal with variance σ²/K: mean, and a χ²
+    test that K − 1, 10·K or mirrored draws fail. For an f of coupled pairs it is exp(−2) on
+    average, which a wrong noise, width or sharing changes: z-tests of 720 estimates.
     """
     return _gradient()(f, mu, log_var, num_samples)
+
+
+def _by_backward(leaf: Callable) -> Callable:
+    """Build one that reads the gradient from the leaf."""
+
+    def estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor | None:
+        m = leaf(mu)
+        f(draw(m, log_var.detach(), num_samples)).mean().backward()
+        return m.grad
+
+    return estimate
+
+
+def _score_function(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
+    mu, log_var = mu.detach(), log_var.detach()
+    z = draw(mu, log_var, num_samples)
+    return (f(z)[:, None] * (z - mu) / log_var.exp()).mean(0)
+
+
+def _with_baseline(f: Callable, *arguments: Tensor | int) -> Tensor:
+    def less(z: Tensor) -> Tensor:
+        return (f(z) - f(z).mean()) * len(z) / max(len(z) - 1, 1)
+
+    return _score_function(less, *arguments)
 
 
 def _mirrored(K: int, D: int) -> Tensor:
@@ -117,113 +127,33 @@ def _mirrored(K: int, D: int) -> Tensor:
     return torch.cat([half, -half])[:K]
 
 
-def _draw(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    return mu + std(log_var) * torch.randn(num_samples, mu.numel())
-
-
-def _on_the_callers_mu(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    return torch.autograd.grad(f(_draw(mu, log_var, num_samples)).mean(), mu)[0]
-
-
-def _not_detached(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor | None:
-    m = mu.clone().requires_grad_()
-    f(_draw(m, log_var, num_samples)).mean().backward()
-    return m.grad
-
-
-def _in_place(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    mu.requires_grad_()
-    return torch.autograd.grad(f(_draw(mu, log_var, num_samples)).mean(), mu)[0]
-
-
-def _into_the_callers_grad(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    mu.requires_grad_()
-    mu.grad = None
-    f(_draw(mu, log_var.detach(), num_samples)).mean().backward()
-    return mu.grad.clone()
-
-
 def _with_graph(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach().clone().requires_grad_()
-    value = f(_draw(m, log_var, num_samples)).mean()
-    return torch.autograd.grad(value, m, create_graph=True)[0] + 0 * m
-
-
-def _score_function(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    z = _draw(mu, log_var, num_samples).detach()
-    return (f(z)[:, None] * (z - mu.detach()) / log_var.detach().exp()).mean(0)
-
-
-def _score_with_baseline(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    z = _draw(mu, log_var, num_samples).detach()
-    value = f(z)
-    value = (value - value.mean()) * num_samples / max(num_samples - 1, 1)
-    return (value[:, None] * (z - mu.detach()) / log_var.detach().exp()).mean(0)
-
-
-def _detached(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach().clone().requires_grad_()
-    z = torch.distributions.Normal(m, std(log_var.detach())).sample((num_samples,))
-    return torch.autograd.grad(f(z).mean(), m)[0]
-
-
-def _zero(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach().clone().requires_grad_()
-    z = torch.distributions.Normal(m, std(log_var.detach())).sample((num_samples,))
-    return torch.autograd.grad(f(z).mean() + 0 * m.sum(), m)[0]
-
-
-def _detached_backward(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach().clone().requires_grad_()
-    z = torch.distributions.Normal(m, std(log_var.detach())).sample((num_samples,))
-    f(z).mean().backward()
-    return m.grad
-
-
-def _at_the_mean(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    m = mu.detach()[None].requires_grad_()
-    return torch.autograd.grad(f(m).sum(), m)[0][0]
-
-
-def _value(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
-    return f(_draw(mu, log_var, num_samples)).mean().expand(mu.shape).detach()
+    return _gradient()(f, mu, log_var, num_samples) + 0 * _own(mu)
 
 
 gradient_estimate.mistakes(
-    ("mu needs a gradient of its own", _on_the_callers_mu),
-    ("copied, but not detached", _not_detached),
-    ("caller's tensor changed", _in_place),
-    ("caller's gradient changed", _into_the_callers_grad),
+    ("mu needs a gradient of its own", _gradient(leaf=lambda mu: mu)),
+    ("copied, but not detached", _by_backward(lambda mu: mu.clone().requires_grad_())),
+    ("caller's tensor changed", _gradient(leaf=lambda mu: mu.requires_grad_())),
+    ("caller's gradient changed", _by_backward(lambda mu: mu.requires_grad_())),
     ("graph attached", _with_graph),
-    ("detached samples", _detached, _zero, _detached_backward),
+    ("detached samples", _gradient(detached)),
+    ("detached samples", _gradient(lambda m, v, K: detached(m, v, K) + 0 * m)),
     ("score function", _score_function),
-    ("score function with a baseline", _score_with_baseline),
-    (
-        "one sample where num_samples were asked for",
-        _gradient(noise=lambda K, D: torch.randn(1, D)),
-        _gradient(noise=lambda K, D: torch.randn(1, D).expand(K, D)),
-        _gradient(reduce=lambda values: values[0]),
-    ),
-    ("K − 1 draws", _gradient(samples=lambda K: K - 1)),
-    ("K − 1 draws", _gradient(reduce=lambda values: values[1:].mean())),
-    ("more draws than asked for", _gradient(samples=lambda K: 10 * K)),
-    ("more draws than asked for", _gradient(samples=lambda K: 100 * K)),
-    ("mirrored draws", _gradient(noise=_mirrored)),
+    ("score function with a baseline", _with_baseline),
+    ("one sample where num_samples were asked for", _gradient(lambda m, v, K: draw(m, v, 1))),
+    ("K − 1 draws", _gradient(lambda m, v, K: draw(m, v, K - 1))),
+    ("K − 1 draws", _gradient(lambda m, v, K: draw(m, v, max(K - 1, 1)))),
+    ("more draws than asked for", _gradient(lambda m, v, K: draw(m, v, 10 * K))),
+    ("mirrored draws", _gradient(drawn(noise=_mirrored))),
     ("sum over samples", _gradient(reduce=torch.sum)),
-    (
-        "divided by the number of latents",
-        _gradient(reduce=lambda values: values.mean() / DIMENSIONS),
-    ),
-    ("variance for standard deviation", _gradient(scale=torch.exp)),
-    ("log_var taken for σ", _gradient(scale=lambda v: v)),
-    ("σ forgotten", _gradient(scale=torch.ones_like)),
-    ("gradient at the mean", _gradient(noise=torch.zeros)),
-    ("gradient at the mean", _at_the_mean),
-    ("ε shared between latents", _gradient(noise=lambda K, D: torch.randn(K, 1).expand(K, D))),
-    ("uniform noise", _gradient(noise=torch.rand)),
-    ("uniform noise", _gradient(noise=lambda K, D: 2 * torch.rand(K, D) - 1)),
-    ("uniform noise", _gradient(noise=lambda K, D: ROOT3 * (2 * torch.rand(K, D) - 1))),
-    ("gradient with respect to log_var", _gradient(wrt="log_var")),
-    ("sign", _gradient(sign=-1.0)),
-    ("value for gradient", _value),
+    ("variance for standard deviation", _gradient(drawn(scale=torch.exp))),
+    ("log_var taken for σ", _gradient(drawn(scale=lambda v: v))),
+    ("σ forgotten", _gradient(drawn(scale=torch.ones_like))),
+    ("gradient at the mean", _gradient(drawn(noise=torch.zeros))),
+    ("ε shared between latents", _gradient(drawn(noise=lambda K, D: torch.randn(K, 1)))),
+    ("uniform noise", _gradient(drawn(noise=torch.rand)), _gradient(drawn(noise=uniform))),
+    ("uniform noise", _gradient(drawn(noise=lambda K, D: 2 * torch.rand(K, D) - 1))),
+    ("gradient with respect to log_var", _gradient(wrt=1)),
+    ("sign", _gradient(reduce=lambda values: -values.mean())),
 )

@@ -1,26 +1,15 @@
 """Checks of notebook 03: Bernoulli log-likelihood, Gaussian KL, and a VAE's loss."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch
 from torch import Generator, Tensor
 
-from .common_mistakes import CROSS_ENTROPY, GAUSSIAN_KL, lift
+from .common_mistakes import CROSS_ENTROPY, GAUSSIAN_KL, LOSS, lift, per_image
+from .draws import draw_pixels, draw_posterior, narrow_posterior, wrong_pixels
 from .exercise import Case, exercise
-from .mathematics import (
-    bce,
-    bce_terms,
-    draw_pixels,
-    draw_posterior,
-    kl_standard,
-    kl_terms,
-    narrow_posterior,
-    wrong_pixels,
-)
+from .mathematics import bce, bce_terms, kl_standard, kl_terms
 from .mistakes import Terms, whole
-from .summing import LOSS, per_image
 
 
 def _pixel_cases(g: Generator) -> Iterator[Case]:
@@ -32,12 +21,7 @@ def _pixel_cases(g: Generator) -> Iterator[Case]:
 
 @exercise("3.1", _pixel_cases, gradients=["logits"], reduction=per_image("pixels"))
 def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Terms:
-    """`(logits, x) -> (B,)`, log p(x | z) in nats.
-
-    The learner's function takes two (B, P) tensors. Gradients are compared in the logits. Binary
-    pixels are data: whether a spelling extends to pixels between 0 and 1, and so has a derivative
-    there, is left to the learner.
-    """
+    """`(logits, x) -> (B,)`: log p(x | z) in nats, of (B, P) logits and binary pixels."""
     return Terms({name.split(": ")[1]: -t for name, t in bce_terms(logits, x).items()})
 
 
@@ -47,7 +31,7 @@ def _likelihood(logits: Tensor, x: Tensor) -> Tensor:
 
 bernoulli_log_likelihood.mistakes(
     ("sign", bce),
-    ("logarithm forgotten", lambda l, x: _likelihood(l, x)),
+    ("logarithm forgotten", _likelihood),
     ("log of sum for sum of logs", whole(lambda l, x: _likelihood(l, x).sum(1).log())),
     ("likelihoods multiplied", whole(lambda l, x: _likelihood(l, x).prod(1).log())),
     *lift(CROSS_ENTROPY, lambda f: lambda l, x: -f(l, x)),
@@ -65,10 +49,7 @@ def _posterior_cases(g: Generator) -> Iterator[Case]:
 
 @exercise("3.2", _posterior_cases, ["mu", "log_var"], reduction=per_image("latents"))
 def gaussian_kl(mu: Tensor, log_var: Tensor) -> Terms:
-    """`(mu, log_var) -> (B,)`, KL(q ‖ N(0, I)) in nats.
-
-    The learner's function takes two (B, D) tensors.
-    """
+    """`(mu, log_var) -> (B,)`: KL(q ‖ N(0, I)) in nats, for (B, D) parameters of q."""
     return kl_terms(mu, log_var)
 
 
@@ -80,10 +61,8 @@ gaussian_kl.mistakes(
 
 
 def _loss_cases(g: Generator) -> Iterator[Case]:
-    sizes = [
-        (3 + k % 4, 5 + k, 2 + k % 3) for k in range(9)
-    ]  # one number each: many tell terms apart
-    for B, P, D in [(4, 9, 3), (7, 784, 20), (5, 5, 5), (1, 6, 2), (3, 8, 1), *sizes]:
+    more = [(3 + k % 4, 5 + k, 2 + k % 3) for k in range(9)]  # one number each tells terms apart
+    for B, P, D in [(4, 9, 3), (7, 784, 20), (5, 5, 5), (1, 6, 2), (3, 8, 1), *more]:
         yield Case((*draw_pixels(g, B, P), *draw_posterior(g, B, D)))
     logits, x = draw_pixels(g, 4, 6)
     mu, log_var = draw_posterior(g, 4, 2)
@@ -95,10 +74,7 @@ def _loss_cases(g: Generator) -> Iterator[Case]:
 
 @exercise("3.3", _loss_cases, gradients=["logits", "mu", "log_var"], reduction=LOSS)
 def vae_loss(logits: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> Terms:
-    """`(logits, x, mu, log_var) -> scalar`, the negative ELBO in nats.
-
-    The learner's function takes (B, P), (B, P), (B, D) and (B, D).
-    """
+    """`(logits, x, mu, log_var) -> scalar`: minus the ELBO, of (B, P) and (B, D) tensors."""
     return Terms(bce_terms(logits, x) | kl_terms(mu, log_var))
 
 

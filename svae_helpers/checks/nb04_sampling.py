@@ -1,14 +1,12 @@
 """Check of notebook 04: independent draws from the spike-and-slab prior."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
+from torch.distributions import Categorical, MixtureSameFamily, Normal
 
-from .mathematics import ROOT3
+from .mathematics import uniform
 from .random_exercise import Caller, Findings, random_exercise
 from .statistics import correlation, independence_p, ks_p, mean_p, upper_normal_p
 
@@ -30,11 +28,10 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     for k, (p, v) in enumerate(SETTINGS):
         z = call.times(CALLS, (ROWS, LATENTS), p, v)
         _describe(z, v, seen, k)
-        u, at = _cdf(z, p, v), f"with spike_prob = {p}, spike_var = {v}"
+        u, variance, at = _cdf(z, p, v), p * v + 1 - p, f"with spike_prob = {p}, spike_var = {v}"
         text = f"{at} the draws do not follow the mixture's distribution function"
         seen.test(f"shape {k}", ks_p(u), text)
-        variance = p * v + 1 - p
-        text = f"{at} the draws' variance is {float(z.var()):.3g}, and {variance:.3g} is right"
+        text = f"{at} the draws' variance is {z.var():.3g}, and {variance:.3g} is right"
         if k < 3:  # at spike_prob .92 the skewness of z² asks for more draws than these
             seen.test(f"variance {k}", mean_p(z.square().flatten() - variance), text)
         # Both are uniform where z is right; the second one knows the component, not the sign.
@@ -77,114 +74,82 @@ def _describe(z: Tensor, v: float, seen: Findings, k: int) -> None:
 def sample(shape: tuple, spike_prob: float, spike_var: float) -> Tensor:
     """`(shape, spike_prob, spike_var) -> z`, independent prior draws; the slab's variance is 1.
 
-    Four priors, 19,200 draws each: Kolmogorov–Smirnov against the exact distribution function,
-    a z-test of the variance, and the correlation of neighbours (with and without their sign) along
-    both axes. False alarms: below 1e-6 a check (`statistics`).
+    Four priors, 19,200 draws each: Kolmogorov–Smirnov, a z-test of the variance, and correlations
+    of neighbours (with and without their sign) along both axes.
     """
-    weights = torch.tensor([spike_prob, 1 - spike_prob])
-    widths = torch.tensor([math.sqrt(spike_var), 1.0])
-    components = torch.distributions.Normal(torch.zeros(2), widths)
-    choice = torch.distributions.Categorical(weights)
-    return torch.distributions.MixtureSameFamily(choice, components).sample(shape)
+    components = Normal(torch.zeros(2), torch.tensor([math.sqrt(spike_var), 1.0]))
+    choice = Categorical(torch.tensor([spike_prob, 1 - spike_prob]))
+    return MixtureSameFamily(choice, components).sample(shape)
 
 
-def _draws(
-    spike: Callable = lambda shape, p: torch.rand(shape) < p,
-    noise: Callable = torch.randn,
-    width: Callable = math.sqrt,
-) -> Callable:
-    """Build a sampler from who is in the spike, what noise, and how wide the spike is."""
-    return lambda shape, p, v: noise(shape) * torch.where(spike(shape, p), width(v), 1.0)
+def _off(shape: tuple, p: float) -> Tensor:
+    return torch.rand(shape) < p
 
 
-def _halves(z: Tensor) -> Tensor:
+def _draws(off=_off, noise=torch.randn, width=math.sqrt, slab=torch.clone, to=torch.clone):
+    """Build a sampler from its parts; `slab` changes the slab's draws, `to` all of them."""
+
+    def draws(shape: tuple, p: float, v: float) -> Tensor:
+        z = noise(shape)
+        return to(torch.where(off(shape, p), width(v) * z, slab(z)))
+
+    return draws
+
+
+def _copies(z: Tensor) -> Tensor:
     half = z[: (len(z) + 1) // 2]
     return torch.cat([half, half])[: len(z)]
 
 
+def _first(shape: tuple, p: float) -> Tensor:
+    return torch.arange(shape[-1]) < round(p * shape[-1])
+
+
+def _exactly(shape: tuple, p: float) -> Tensor:
+    return torch.rand(shape).argsort(-1) < round(p * shape[-1])
+
+
+def _average(shape: tuple, p: float, v: float) -> Tensor:
+    return p * v**0.5 * torch.randn(shape) + (1 - p) * torch.randn(shape)
+
+
+def _both(shape: tuple, p: float, v: float) -> Tensor:
+    return v**0.5 * torch.randn(shape) + ~_off(shape, p) * torch.randn(shape)
+
+
+right = _draws()
 sample.mistakes(
-    ("one component for the whole call", _draws(spike=lambda shape, p: torch.rand(()) < p)),
-    (
-        "one component per vector",
-        _draws(spike=lambda shape, p: (torch.rand(*shape[:-1], 1) < p).expand(shape)),
-    ),
-    (
-        "one component per latent for all rows",
-        _draws(spike=lambda shape, p: (torch.rand(shape[-1]) < p).expand(shape)),
-    ),
-    ("noise shared between rows", lambda shape, p, v: _draws()((shape[-1],), p, v).expand(shape)),
-    ("noise shared between rows", _draws(noise=lambda shape: torch.randn(shape[-1]).expand(shape))),
-    (
-        "noise shared between latents",
-        lambda shape, p, v: _draws()((*shape[:-1], 1), p, v).expand(shape),
-        _draws(noise=lambda shape: torch.randn(*shape[:-1], 1).expand(shape)),
-    ),
-    ("one draw for everything", lambda shape, p, v: _draws()((1,), p, v).expand(shape)),
-    ("spike and slab swapped", _draws(spike=lambda shape, p: torch.rand(shape) >= p)),
+    ("one component for the whole call", _draws(lambda shape, p: _off((), p))),
+    ("one component per vector", _draws(lambda shape, p: _off((*shape[:-1], 1), p))),
+    ("one component per latent for all rows", _draws(lambda shape, p: _off(shape[-1:], p))),
+    ("noise shared between rows", lambda shape, p, v: right(shape[-1:], p, v).expand(shape)),
+    ("noise shared between rows", _draws(noise=lambda shape: torch.randn(shape[-1:]))),
+    ("noise shared between latents", lambda s, p, v: right((*s[:-1], 1), p, v).expand(s)),
+    ("noise shared between latents", _draws(noise=lambda shape: torch.randn(*shape[:-1], 1))),
+    ("one draw for everything", lambda shape, p, v: right((1,), p, v).expand(shape)),
+    ("spike and slab swapped", lambda shape, p, v: right(shape, 1 - p, v)),
     ("spike_var used as a standard deviation", _draws(width=lambda v: v)),
     ("root taken twice", _draws(width=lambda v: v**0.25)),
-    (
-        "average of spike and slab",
-        lambda shape, p, v: p * v**0.5 * torch.randn(shape) + (1 - p) * torch.randn(shape),
-    ),
+    ("average of spike and slab", _average),
     ("moment-matched Gaussian", lambda shape, p, v: (p * v + 1 - p) ** 0.5 * torch.randn(shape)),
-    (
-        "slab added to the spike",
-        lambda shape, p, v: (
-            v**0.5 * torch.randn(shape) + (torch.rand(shape) >= p) * torch.randn(shape)
-        ),
-    ),
-    ("spike of width 0", lambda shape, p, v: (torch.rand(shape) >= p) * torch.randn(shape)),
-    ("slab of width 0", lambda shape, p, v: (torch.rand(shape) < p) * v**0.5 * torch.randn(shape)),
-    ("spike only", lambda shape, p, v: v**0.5 * torch.randn(shape)),
-    ("slab only", lambda shape, p, v: torch.randn(shape)),
-    ("uniform noise", _draws(noise=lambda shape: ROOT3 * (2 * torch.rand(shape) - 1))),
-    ("uniform noise", _draws(noise=torch.rand)),
-    (
-        "uniform slab",
-        lambda shape, p, v: torch.where(
-            torch.rand(shape) < p, v**0.5 * torch.randn(shape), torch.rand(shape)
-        ),
-        "The slab's draws are uniform (`rand`); the slab is Gaussian (`randn`).",
-    ),
+    ("slab added to the spike", _both),
+    ("spike of width 0", _draws(width=lambda v: 0.0)),
+    ("spike only", lambda shape, p, v: right(shape, 1.0, v)),
+    ("slab only", lambda shape, p, v: right(shape, 0.0, v)),
+    ("uniform noise", _draws(noise=torch.rand), _draws(noise=lambda shape: uniform(*shape))),
+    ("uniform noise", _draws(noise=lambda shape: 2 * torch.rand(shape) - 1)),
+    ("uniform slab", _draws(slab=torch.rand_like)),
     (
         "swapped, and spike_var used as a standard deviation",
-        lambda shape, p, v: _draws()(shape, 1 - p, v**2),
-        "`spike_prob` is the probability of *off*, and `spike_var` a variance: the width is its "
-        "root.",
+        lambda shape, p, v: right(shape, 1 - p, v**2),
     ),
-    (
-        "slab not centred",
-        lambda shape, p, v: torch.where(
-            torch.rand(shape) < p, v**0.5 * torch.randn(shape), 1 + torch.randn(shape)
-        ),
-        "The slab's draws have another mean than 0.",
-    ),
-    ("uniform noise", _draws(noise=lambda shape: 2 * torch.rand(shape) - 1)),
-    ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.5)),
-    ("spike_prob ignored", _draws(spike=lambda shape, p: torch.rand(shape) < 0.8)),
+    ("slab not centred", _draws(slab=lambda z: 1 + z)),
+    ("spike_prob ignored", *(_draws(lambda shape, p, k=k: _off(shape, k)) for k in (0.5, 0.8))),
     ("spike_var ignored", _draws(width=lambda v: 0.05**0.5)),
-    ("slab of another width", lambda shape, p, v: 2 * _draws()(shape, p, v / 4)),
-    ("slab of another width", lambda shape, p, v: 2**0.5 * _draws()(shape, p, v / 2)),
-    ("clamped draws", lambda shape, p, v: _draws()(shape, p, v).clamp(-2, 2)),
-    ("clamped draws", lambda shape, p, v: _draws()(shape, p, v).clamp(-1, 1)),
-    ("half of the rows copied", lambda shape, p, v: _halves(_draws()(shape, p, v))),
-    (
-        "a fixed number in the spike",
-        _draws(spike=lambda shape, p: torch.rand(shape).argsort(-1) < round(p * shape[-1])),
-    ),
-    (
-        "a fixed number in the spike",
-        _draws(
-            spike=lambda shape, p: (torch.arange(shape[-1]) < round(p * shape[-1])).expand(shape)
-        ),
-    ),
-    ("component drawn with randn", _draws(spike=lambda shape, p: torch.randn(shape) < p)),
-    (
-        "the same numbers choose and fill",
-        lambda shape, p, v: (
-            (z := torch.randn(shape)) * torch.where(torch.special.ndtr(z) < p, v**0.5, 1.0)
-        ),
-    ),
-    ("sign lost", lambda shape, p, v: _draws()(shape, p, v).abs()),
+    ("slab of another width", *(_draws(slab=lambda z, k=k: k * z) for k in (2, 2**0.5))),
+    ("clamped draws", *(_draws(to=lambda z, k=k: z.clamp(-k, k)) for k in (1, 2))),
+    ("half of the rows copied", _draws(to=_copies)),
+    ("a fixed number in the spike", _draws(_exactly), _draws(_first)),
+    ("component drawn with randn", _draws(lambda shape, p: torch.randn(shape) < p)),
+    ("sign lost", _draws(to=torch.abs)),
 )

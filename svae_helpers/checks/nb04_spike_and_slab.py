@@ -1,17 +1,14 @@
 """Checks of notebook 04: the spike-and-slab log-density, and a latent's responsibility."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
 import torch
 from torch import Generator, Tensor
 
-from .common_mistakes import lift
-from .density_mistakes import PRIOR, densities
+from .common_mistakes import PRIOR, densities, lift
 from .exercise import Case, exercise
-from .mathematics import log_normal, spike_and_slab
+from .mathematics import joint, log_normal, spike_and_slab
 from .mistakes import mistake as M
 
 
@@ -33,11 +30,12 @@ def _cases(g: Generator) -> Iterator[Case]:
 @exercise("4.1", _cases, gradients=["z"])
 def log_prob(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
     """`(z, spike_prob, spike_var) -> log p`, in z's shape and in nats; the slab's variance is 1."""
-    # Another route than the one that the course teaches: slab first, the spike's excess on top.
-    c = math.log(spike_prob / (1 - spike_prob)) - 0.5 * math.log(spike_var)
-    h = 0.5 * (1 / spike_var - 1)
-    slab = torch.distributions.Normal(torch.zeros_like(z), torch.ones_like(z)).log_prob(z)
-    return math.log1p(-spike_prob) + slab + torch.nn.functional.softplus(c - h * z**2)
+    return spike_and_slab(z, spike_prob, spike_var)
+
+
+def _per_vector(z: Tensor, p: float, v: float) -> Tensor:
+    spike, slab = log_normal(z, v).sum(-1), log_normal(z, 1.0).sum(-1)
+    return torch.logaddexp(math.log(p) + spike, math.log(1 - p) + slab)
 
 
 log_prob.mistakes(
@@ -45,69 +43,46 @@ log_prob.mistakes(
     ("logarithm forgotten", lambda z, p, v: sum(densities(z, p, v))),
     ("summed over latents", lambda z, p, v: spike_and_slab(z, p, v).sum(-1)),
     ("summed over latents", lambda z, p, v: spike_and_slab(z, p, v).sum()),
-    (
-        "one mixture per vector",
-        lambda z, p, v: torch.logaddexp(
-            math.log(p) + log_normal(z, v).sum(-1), math.log(1 - p) + log_normal(z, 1.0).sum(-1)
-        ),
-    ),
-    (
-        "one mixture per vector",
-        lambda z, p, v: torch.logaddexp(
-            math.log(p) + log_normal(z, v).sum(-1, keepdim=True),
-            math.log(1 - p) + log_normal(z, 1.0).sum(-1, keepdim=True),
-        ).expand(z.shape),
-    ),
+    ("one mixture per vector", _per_vector),
+    ("one mixture per vector", lambda z, p, v: _per_vector(z, p, v)[..., None].expand(z.shape)),
     ("sign", lambda z, p, v: -log_prob.right(z, p, v)),
     ("detached", lambda z, p, v: log_prob.right(z.detach(), p, v)),
 )
 
 
+def _log_odds(z: Tensor, p: float, v: float) -> Tensor:
+    spike, slab = joint(z, p, v)
+    return slab - spike
+
+
 @exercise("4.3", _cases, gradients=["z"], tolerance=2e-5, unit="")
 def slab_responsibility(z: Tensor, spike_prob: float, spike_var: float) -> Tensor:
     """`(z, spike_prob, spike_var) -> P(slab | z)`, in z's shape; the slab's variance is 1."""
-    c = math.log(spike_prob / (1 - spike_prob)) - 0.5 * math.log(spike_var)
-    return torch.sigmoid(0.5 * (1 / spike_var - 1) * z**2 - c)
+    return torch.sigmoid(_log_odds(z, spike_prob, spike_var))
 
 
-def _log_odds(z: Tensor, p: float, v: float) -> Tensor:
-    return math.log((1 - p) / p) + log_normal(z, 1.0) - log_normal(z, v)
+def _ratio(z: Tensor, p: float, v: float) -> Tensor:
+    spike, slab = densities(z, p, v)
+    return slab / (spike + slab)
 
 
+right, sigmoid = slab_responsibility.right, torch.sigmoid
 slab_responsibility.mistakes(
-    ("responsibility of the spike", lambda z, p, v: 1 - slab_responsibility.right(z, p, v)),
-    ("spike and slab swapped", lambda z, p, v: slab_responsibility.right(z, 1 - p, v)),
-    ("weights forgotten", lambda z, p, v: slab_responsibility.right(z, 0.5, v)),
-    (
-        "spike_var used as a standard deviation",
-        lambda z, p, v: slab_responsibility.right(z, p, v**2),
-    ),
-    ("root taken twice", lambda z, p, v: slab_responsibility.right(z, p, v**0.5)),
-    M("underflow", lambda z, p, v: densities(z, p, v)[1] / sum(densities(z, p, v)), extreme="z"),
-    M("underflow", lambda z, p, v: densities(z, p, v)[1] / (sum(densities(z, p, v)) + 1e-12)),
-    ("hard decision", lambda z, p, v: (slab_responsibility.right(z, p, v) > 0.5).to(z) + 0 * z),
-    ("hard decision", lambda z, p, v: (slab_responsibility.right(z, p, v) > 0.5).to(z)),
-    (
-        "log-responsibility",
-        lambda z, p, v: math.log(1 - p) + log_normal(z, 1.0) - spike_and_slab(z, p, v),
-    ),
+    ("responsibility of the spike", lambda z, p, v: 1 - right(z, p, v)),
+    ("spike and slab swapped", lambda z, p, v: right(z, 1 - p, v)),
+    ("weights forgotten", lambda z, p, v: right(z, 0.5, v)),
+    ("spike_var used as a standard deviation", lambda z, p, v: right(z, p, v**2)),
+    ("root taken twice", lambda z, p, v: right(z, p, v**0.5)),
+    M("underflow", _ratio, extreme="z"),
+    ("hard decision", lambda z, p, v: (right(z, p, v) > 0.5).to(z) + 0 * z),
+    ("hard decision", lambda z, p, v: (right(z, p, v) > 0.5).to(z)),
+    ("log-responsibility", lambda z, p, v: joint(z, p, v)[1] - spike_and_slab(z, p, v)),
     ("not normalised", lambda z, p, v: densities(z, p, v)[1]),
     ("odds for a probability", lambda z, p, v: _log_odds(z, p, v).exp()),
     ("logit for a probability", _log_odds),
     ("prior weight only", lambda z, p, v: torch.full_like(z, 1 - p)),
     ("prior weight only", lambda z, p, v: 1 - p + 0 * z),
-    (
-        "normaliser forgotten",
-        lambda z, p, v: torch.sigmoid(math.log((1 - p) / p) + 0.5 * (1 / v - 1) * z**2),
-    ),
-    ("lost ½", lambda z, p, v: torch.sigmoid(_log_odds(z, p, v) + 0.5 * (1 / v - 1) * z**2)),
-    ("lost ½", lambda z, p, v: torch.sigmoid(_log_odds(z, p, v) + 0.5 * math.log(v))),
-    (
-        "log-densities for densities",
-        lambda z, p, v: (
-            (1 - p) * log_normal(z, 1.0) / (p * log_normal(z, v) + (1 - p) * log_normal(z, 1.0))
-        ),
-    ),
-    ("weighted twice", lambda z, p, v: (1 - p) * slab_responsibility.right(z, p, v)),
-    ("detached", lambda z, p, v: slab_responsibility.right(z.detach(), p, v)),
+    ("normaliser forgotten", lambda z, p, v: sigmoid(_log_odds(z, p, v) - 0.5 * math.log(v))),
+    ("lost ½ in the prior", lambda z, p, v: sigmoid(_log_odds(z, p, v) + 0.5 * (1 / v - 1) * z**2)),
+    ("lost ½ in the prior", lambda z, p, v: sigmoid(_log_odds(z, p, v) + 0.5 * math.log(v))),
 )

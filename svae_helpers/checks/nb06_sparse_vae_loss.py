@@ -1,34 +1,27 @@
 """Checks of notebook 06: the loss of the sparse VAE."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
-from .common_mistakes import CROSS_ENTROPY, lift
-from .density_mistakes import LOG_Q, PRIOR
+from .common_mistakes import CROSS_ENTROPY, LOG_Q, LOSS, PRIOR, lift
+from .draws import draw_pixels, draw_posterior, narrow_posterior, wrong_pixels
 from .exercise import Case, exercise
 from .mathematics import (
     LOG_2PI,
     bce,
     bce_terms,
-    draw_pixels,
-    draw_posterior,
     kl_standard,
     log_normal,
     log_q,
     log_q_terms,
-    narrow_posterior,
     spike_and_slab,
     std,
-    wrong_pixels,
 )
 from .mistakes import Terms
 from .mistakes import mistake as M
-from .summing import LOSS
 
 
 def _cases(g: Generator) -> Iterator[Case]:
@@ -37,14 +30,14 @@ def _cases(g: Generator) -> Iterator[Case]:
         z = mu + std(log_var) * torch.randn(B, D, generator=g)
         return (*pixels(g, B, P), mu, log_var, z, p, v)
 
-    more = [(3 + k % 4, 5 + k, 2 + k % 3, 0.6 + 0.03 * k, 0.04 * (k + 1)) for k in range(9)]
-    for sizes in [(4, 9, 3, 0.8, 0.05), (6, 784, 20, 0.7, 0.12), (5, 5, 5, 0.9, 0.3), *more]:
-        yield Case(draw(*sizes))
+    sizes = [(4, 9, 3, 0.8, 0.05), (6, 784, 20, 0.7, 0.12), (5, 5, 5, 0.9, 0.3)]
+    sizes += [(3 + k % 4, 5 + k, 2 + k % 3, 0.6 + 0.03 * k, 0.04 * (k + 1)) for k in range(9)]
+    for size in sizes:
+        yield Case(draw(*size))
     wide = draw(3, 7, 2, 0.75, 0.15)
     yield Case((*wide[:3], wide[3].abs().clamp(max=0.7) + 0.1, *wide[4:]))
     yield Case((wide[0].sigmoid(), *wide[1:]))
-    yield Case(draw(1, 6, 2, 0.6, 0.2))
-    yield Case(draw(3, 8, 1, 0.85, 0.01))
+    yield from (Case(draw(1, 6, 2, 0.6, 0.2)), Case(draw(3, 8, 1, 0.85, 0.01)))
     yield Case(draw(2, 5, 4, 0.8, 0.05, pixels=wrong_pixels), extreme="logits")
     yield Case(draw(3, 5, 4, 0.8, 0.05, q=narrow_posterior), extreme="log_var")
     far = draw(2, 6, 3, 0.8, 0.05)
@@ -52,86 +45,51 @@ def _cases(g: Generator) -> Iterator[Case]:
 
 
 @exercise("6.1", _cases, gradients=["logits", "mu", "log_var", "z"], reduction=LOSS)
-def sparse_vae_loss(
-    logits: Tensor,
-    x: Tensor,
-    mu: Tensor,
-    log_var: Tensor,
-    z: Tensor,
-    spike_prob: float,
-    spike_var: float,
-) -> Terms:
-    """The sparse VAE's loss in nats per image, at one draw z.
-
-    The learner's function is `(logits, x, mu, log_var, z, spike_prob, spike_var) -> scalar`.
-    """
+def sparse_vae_loss(logits, x, mu, log_var, z, spike_prob: float, spike_var: float) -> Terms:
+    """`(logits, x, mu, log_var, z, spike_prob, spike_var) -> scalar`, in nats, at one draw z."""
     prior = {"KL: log p": -spike_and_slab(z, spike_prob, spike_var)}
     return Terms(bce_terms(logits, x) | log_q_terms(z, mu, log_var) | prior)
 
 
-def _with_q(f: Callable) -> Callable:
-    """The terms with another log q; with `lift`."""
-    return lambda l, x, m, v, z, p, s: (bce(l, x), f(z, m, v) - spike_and_slab(z, p, s))
+def _loss(cross_entropy=bce, q=log_q, prior=spike_and_slab) -> Callable:
+    """Build the two terms from their parts."""
+    return lambda l, x, m, v, z, p, s: (cross_entropy(l, x), q(z, m, v) - prior(z, p, s))
 
 
-def _with_prior(f: Callable) -> Callable:
-    return lambda l, x, m, v, z, p, s: (bce(l, x), log_q(z, m, v) - f(z, p, s))
-
-
-def _with_cross_entropy(f: Callable) -> Callable:
-    return lambda l, x, m, v, z, p, s: (f(l, x), log_q(z, m, v) - spike_and_slab(z, p, s))
-
-
-def _fresh_draw(l, x, m, v, z, p, s):
-    other = m + std(v) * torch.randn_like(m)
-    return bce(l, x), log_q(other, m, v) - spike_and_slab(other, p, s)
-
-
-def _fresh_draw_for_prior(l, x, m, v, z, p, s):
-    other = m + std(v) * torch.randn_like(m)
-    return bce(l, x), log_q(z, m, v) - spike_and_slab(other, p, s)
+def _kl(kl: Callable) -> Callable:
+    """Build the two terms from log q and log p, (B, D), to a KL."""
+    return lambda l, x, m, v, z, p, s: (bce(l, x), kl(log_q(z, m, v), spike_and_slab(z, p, s)))
 
 
 def _one_mixture_a_vector(l, x, m, v, z, p, s):
-    mixed = torch.logaddexp(
-        math.log(p) + log_normal(z, s).sum(1), math.log(1 - p) + log_normal(z, 1.0).sum(1)
-    )
+    spike, slab = log_normal(z, s).sum(1), log_normal(z, 1.0).sum(1)
+    mixed = torch.logaddexp(math.log(p) + spike, math.log(1 - p) + slab)
     return bce(l, x), (log_q(z, m, v).sum(1) - mixed)[:, None]
 
 
+def _fresh_draw(l, x, m, v, z, p, s):
+    return sparse_vae_loss.right(l, x, m, v, m + std(v) * torch.randn_like(m), p, s)
+
+
+def _log_p_at_the_mean(l, x, m, v, z, p, s):
+    return bce(l, x), log_q(z, m, v) - spike_and_slab(m, p, s)
+
+
+def _at_the_mean(l, x, m, v, z, p, s):
+    return sparse_vae_loss.right(l, x, m, v, m + 0 * z, p, s)
+
+
 sparse_vae_loss.mistakes(
-    *lift(PRIOR, _with_prior),
-    *lift(LOG_Q, _with_q),
-    *lift(CROSS_ENTROPY, _with_cross_entropy),
+    *lift(PRIOR, lambda f: _loss(prior=f)),
+    *lift(LOG_Q, lambda f: _loss(q=f)),
+    *lift(CROSS_ENTROPY, _loss),
     ("one mixture per vector", _one_mixture_a_vector),
-    (
-        "log-ratio made positive",
-        lambda l, x, m, v, z, p, s: (
-            bce(l, x),
-            (log_q(z, m, v) - spike_and_slab(z, p, s)).abs(),
-        ),
-        lambda l, x, m, v, z, p, s: (
-            bce(l, x),
-            (log_q(z, m, v) - spike_and_slab(z, p, s)).relu(),
-        ),
-    ),
-    ("closed-form entropy", _with_q(lambda z, m, v: -0.5 * (1 + v + LOG_2PI) + 0 * z)),
-    ("closed-form entropy", _with_q(lambda z, m, v: -0.5 * (1 + v + LOG_2PI))),
+    ("log-ratio made positive", _kl(lambda lq, lp: (lq - lp).abs())),
+    ("log-ratio made positive", _kl(lambda lq, lp: (lq - lp).relu())),
+    ("closed-form entropy", _loss(q=lambda z, m, v: -0.5 * (1 + v + LOG_2PI) + 0 * z)),
+    ("closed-form entropy", _loss(q=lambda z, m, v: -0.5 * (1 + v + LOG_2PI))),
     ("KL to N(0, I)", lambda l, x, m, v, z, p, s: (bce(l, x), kl_standard(m, v))),
-    M(
-        "KL from a different draw than stated",
-        _fresh_draw,
-        _fresh_draw_for_prior,
-        extreme=lambda exercise, evidence: not evidence.steady,
-    ),
-    (
-        "log p at the mean",
-        lambda l, x, m, v, z, p, s: (bce(l, x), log_q(z, m, v) - spike_and_slab(m, p, s)),
-        "You take log p at the mean `mu`, and log q at the draw z. Both are taken at z.",
-    ),
-    (
-        "evaluated at the mean",
-        lambda l, x, m, v, z, p, s: sparse_vae_loss.right(l, x, m, v, m + 0 * z, p, s),
-        _with_prior(lambda z, p, s: spike_and_slab(0 * z, p, s)),
-    ),
+    M("KL from a different draw than stated", _fresh_draw, extreme=lambda _, seen: not seen.steady),
+    ("log p at the mean", _log_p_at_the_mean),
+    ("evaluated at the mean", _at_the_mean),
 )

@@ -1,7 +1,5 @@
 """Checks of notebook 08: the closed-form KL of a gated posterior."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 
@@ -9,22 +7,30 @@ import torch
 from torch import Generator, Tensor
 from torch.special import xlogy
 
-from .common_mistakes import GAUSSIAN_KL, lift
+from .common_mistakes import GAUSSIAN_KL, lift, per_image
+from .draws import draw_posterior, narrow_posterior
 from .exercise import Case, exercise
-from .mathematics import draw_posterior, kl_standard, kl_terms, narrow_posterior
+from .mathematics import kl_standard, kl_terms
 from .mistakes import Terms
 from .mistakes import mistake as M
-from .summing import per_image
 
 
-def _gate(gate_prob: Tensor, slab_prob: float) -> Tensor:
+def _gate_terms(on: Tensor, slab_prob: float) -> dict[str, Tensor]:
     """KL between the gates' Bernoulli distributions, per latent, finite at 0 and 1."""
-    on = xlogy(gate_prob, gate_prob) - gate_prob * math.log(slab_prob)
-    off = xlogy(1 - gate_prob, 1 - gate_prob)
-    return on + off - (1 - gate_prob) * math.log1p(-slab_prob)
+    off = 1 - on
+    return {
+        "gates' KL: γ log γ": xlogy(on, on),
+        "gates' KL: γ log α": -on * math.log(slab_prob),
+        "gates' KL: (1 − γ) log(1 − γ)": xlogy(off, off),
+        "gates' KL: (1 − γ) log(1 − α)": -off * math.log1p(-slab_prob),
+    }
 
 
-def _naive_gate(g: Tensor, a: float) -> Tensor:
+def _gate(on: Tensor, slab_prob: float) -> Tensor:
+    return sum(_gate_terms(on, slab_prob).values())
+
+
+def _naive_gate(g: Tensor, a: Tensor) -> Tensor:
     return g * (g / a).log() + (1 - g) * ((1 - g) / (1 - a)).log()
 
 
@@ -41,67 +47,34 @@ def _cases(g: Generator) -> Iterator[Case]:
     yield Case(closed, extreme="gate_prob", gradient=False)
 
 
-@exercise(
-    "8.1",
-    _cases,
-    gradients=["gate_prob", "mu", "log_var"],
-    reduction=per_image("latents"),
-)
+@exercise("8.1", _cases, ["gate_prob", "mu", "log_var"], per_image("latents"))
 def gated_kl(gate_prob: Tensor, mu: Tensor, log_var: Tensor, slab_prob: float) -> Terms:
-    """`(gate_prob, mu, log_var, slab_prob) -> (B,)`, in nats.
-
-    The learner's function takes three (B, D) tensors and a Python number. Gates that are 0 or 1
-    are tested in value only.
-    """
-    on, off = gate_prob, 1 - gate_prob
-    gates = {
-        "gates' KL: γ log γ": xlogy(on, on),
-        "gates' KL: γ log α": -on * math.log(slab_prob),
-        "gates' KL: (1 − γ) log(1 − γ)": xlogy(off, off),
-        "gates' KL: (1 − γ) log(1 − α)": -off * math.log1p(-slab_prob),
-    }
-    return Terms(gates | kl_terms(mu, log_var, gate_prob, "Gaussian KL"))
+    """`(gate_prob, mu, log_var, slab_prob) -> (B,)`, in nats; gates of 0 or 1 in value only."""
+    gaussian = kl_terms(mu, log_var, gate_prob, "Gaussian KL")
+    return Terms(_gate_terms(gate_prob, slab_prob) | gaussian)
 
 
+def _kl(gaussian: Callable) -> Callable:
+    """Build the KL from γ and the right Gaussian KL to the Gaussian part."""
+    return lambda g, m, v, a: _gate(g, a) + gaussian(g, kl_standard(m, v))
+
+
+right = gated_kl.right
 gated_kl.mistakes(
     M("0 log 0", lambda g, m, v, a: _naive_gate(g, a) + g * kl_standard(m, v), extreme="gate_prob"),
-    M("0 log 0", lambda g, m, v, a: gated_kl.right(g.clamp(1e-4, 1 - 1e-4), m, v, a)),
-    ("Gaussian KL not weighted by the gate", lambda g, m, v, a: _gate(g, a) + kl_standard(m, v)),
-    (
-        "Gaussian KL weighted by the closed gate",
-        lambda g, m, v, a: _gate(g, a) + (1 - g) * kl_standard(m, v),
-    ),
+    ("Gaussian KL not weighted by the gate", _kl(lambda g, kl: kl)),
+    ("Gaussian KL weighted by the closed gate", _kl(lambda g, kl: (1 - g) * kl)),
     ("Gaussian KL weighted by the prior", lambda g, m, v, a: _gate(g, a) + a * kl_standard(m, v)),
-    ("hard gate", lambda g, m, v, a: _gate(g, a) + (g > 0.5) * kl_standard(m, v)),
+    ("hard gate", _kl(lambda g, kl: (g > 0.5) * kl)),
     ("hard gate", lambda g, m, v, a: _gate((g > 0.5).to(g), a) + (g > 0.5) * kl_standard(m, v)),
     ("both terms weighted by the gate", lambda g, m, v, a: g * (_gate(g, a) + kl_standard(m, v))),
-    (
-        "gate inside the Gaussian KL",
-        lambda g, m, v, a: _gate(g, a) + kl_standard(g * m, v),
-        "You gate μ alone. The gate weighs the whole Gaussian KL, which only an open gate pays.",
-    ),
-    (
-        "gate squared",
-        lambda g, m, v, a: _gate(g, a) + g**2 * kl_standard(m, v),
-        "The gate weighs the Gaussian KL twice.",
-    ),
-    (
-        "slab_prob forgotten",
-        lambda g, m, v, a: gated_kl.right(g, m, v, 0.5),
-        "Your gates have the prior ½. It is `slab_prob`.",
-    ),
-    ("slab_prob taken for the spike's", lambda g, m, v, a: gated_kl.right(g, m, v, 1 - a)),
-    (
-        "gates' KL the wrong way round",
-        lambda g, m, v, a: (
-            a * (math.log(a) - g.log())
-            + (1 - a) * (math.log(1 - a) - (1 - g).log())
-            + g * kl_standard(m, v)
-        ),
-    ),
-    ("sign", lambda g, m, v, a: -gated_kl.right(g, m, v, a)),
+    ("gate inside the Gaussian KL", lambda g, m, v, a: _gate(g, a) + kl_standard(g * m, v)),
+    ("gate squared", _kl(lambda g, kl: g**2 * kl)),
+    ("slab_prob forgotten", lambda g, m, v, a: right(g, m, v, 0.5)),
+    ("slab_prob taken for the spike's", lambda g, m, v, a: right(g, m, v, 1 - a)),
+    ("gates' KL the wrong way round", lambda g, m, v, a: _naive_gate(a, g) + g * kl_standard(m, v)),
+    ("sign", lambda g, m, v, a: -right(g, m, v, a)),
     *lift(GAUSSIAN_KL, lambda f: lambda g, m, v, a: _gate(g, a) + g * f(m, v)),
-    ("gate detached", lambda g, m, v, a: gated_kl.right(g.detach(), m, v, a)),
-    ("gate detached", lambda g, m, v, a: _gate(g, a) + g.detach() * kl_standard(m, v)),
-    ("gate detached", lambda g, m, v, a: _gate(g.detach(), a) + g * kl_standard(m, v)),
+    ("gate detached", lambda g, m, v, a: right(g.detach(), m, v, a)),
+    ("gate detached", _kl(lambda g, kl: g.detach() * kl)),
 )

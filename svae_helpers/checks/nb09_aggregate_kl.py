@@ -1,18 +1,16 @@
 """Check of notebook 09: the KL of each latent's aggregate posterior in a batch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Generator, Tensor
 
-from .common_mistakes import lift
-from .density_mistakes import LOG_Q
+from .common_mistakes import LOG_Q, lift
+from .draws import draw_posterior, narrow_posterior
 from .exercise import Case, exercise
-from .mathematics import draw_posterior, log_q, narrow_posterior, std
-from .mistakes import Reduction, Terms, whole
+from .mathematics import log_normal, log_q, std
+from .mistakes import Reduction, Terms
 from .mistakes import mistake as M
 
 
@@ -22,7 +20,7 @@ def _each(mu: Tensor, log_var: Tensor, z: Tensor, density: Callable = log_q) -> 
 
 
 def _log_mean(each: Tensor) -> Tensor:
-    return torch.logsumexp(each, dim=1) - math.log(each.shape[1])
+    return torch.logsumexp(each, dim=1) - math.log(len(each))
 
 
 def _cases(g: Generator) -> Iterator[Case]:
@@ -39,118 +37,59 @@ def _cases(g: Generator) -> Iterator[Case]:
     yield Case((40.0 * mu, torch.full_like(mu, -2.0), 40.0 * mu + 6.0, log_p), extreme="z")
 
 
-DRAWS = Reduction(
-    lambda t: t.mean(0),
-    (
-        M("latents summed", lambda t: t.mean(0).sum()),
-        M("latents averaged", lambda t: t.mean()),
-        M("draws summed", lambda t: t.sum(0)),
-        M("draws not averaged", lambda t: t),
-        M("latents averaged, draws kept", lambda t: t.mean(1)),
-        M("log-ratio made positive", lambda t: t.abs().mean(0)),
-        M("log-ratio made positive", lambda t: t.relu().mean(0)),
-        M("log-ratio made positive", lambda t: t.mean(0).relu()),
-        M("sign", lambda t: -t.mean(0)),
-    ),
+OF_RATIOS = (
+    M("latents summed", lambda t: t.mean(0).sum()),
+    M("latents averaged", lambda t: t.mean()),
+    M("draws summed", lambda t: t.sum(0)),
+    M("draws not averaged", lambda t: t),
+    M("latents averaged, draws kept", lambda t: t.mean(1)),
+    M("log-ratio made positive", lambda t: t.abs().mean(0), lambda t: t.relu().mean(0)),
+    M("log-ratio made positive", lambda t: t.mean(0).relu()),
+    M("sign", lambda t: -t.mean(0)),
+    M("sign, and draws summed", lambda t: -t.sum(0)),
 )
+DRAWS = Reduction(lambda t: t.mean(0), OF_RATIOS)
 
 
 @exercise("9.1", _cases, gradients=["mu", "log_var", "z", "log_p"], reduction=DRAWS)
 def aggregate_kl(mu: Tensor, log_var: Tensor, z: Tensor, log_p: Tensor) -> Terms:
-    """`(mu, log_var, z, log_p) -> (D,)`, the KL of each latent's aggregate, in nats.
-
-    The learner's function takes four (B, D) tensors.
-    """
-    # Written latent by latent, with the mixture's weights inside the logarithm.
-    columns = []
-    for m, v, at in zip(mu.T, log_var.T, z.T, strict=True):
-        density = torch.distributions.Normal(m, (0.5 * v).exp()).log_prob(at[:, None])
-        columns.append(torch.logsumexp(density + torch.full_like(m, 1 / len(m)).log(), dim=-1))
-    return Terms({"log q": torch.stack(columns, dim=1), "log p": -log_p})
+    """`(mu, log_var, z, log_p) -> (D,)`: the KL of each latent's aggregate, of (B, D) tensors."""
+    return Terms({"log q": _log_mean(_each(mu, log_var, z)), "log p": -log_p})
 
 
-def _log_sum(m: Tensor, v: Tensor, z: Tensor) -> Tensor:
-    return torch.logsumexp(_each(m, v, z), dim=1)
+def _of(reduce: Callable, density: Callable = log_q) -> Callable:
+    """Build log q − log p from how log q(z_b | x_m), (B, B, D), becomes log q."""
+    return lambda m, v, z, p: reduce(_each(m, v, z, density)) - p
 
 
-def _left_out(m: Tensor, v: Tensor, z: Tensor, p: Tensor) -> Tensor:
-    own = torch.eye(len(z), dtype=torch.bool)[..., None]
-    others = torch.logsumexp(_each(m, v, z).masked_fill(own, -torch.inf), 1)
-    return others - math.log(max(1, len(z) - 1)) - p
+def _left_out(each: Tensor) -> Tensor:
+    own = torch.eye(len(each), dtype=torch.bool)[..., None]
+    others = each.masked_fill(own, -torch.inf).logsumexp(1)
+    return others - math.log(max(1, len(each) - 1))
 
 
+def _one_gaussian(m: Tensor, v: Tensor, z: Tensor, p: Tensor) -> Tensor:
+    return log_q(z, m.mean(0), (v.exp().mean(0) + m.var(0, correction=0)).log()) - p
+
+
+right, log = aggregate_kl.right, math.log
 aggregate_kl.mistakes(
-    M(
-        "logarithm of an underflowing sum",
-        lambda m, v, z, p: _each(m, v, z).exp().mean(1).log() - p,
-        lambda m, v, z, p: (_each(m, v, z).exp().mean(1) + 1e-12).log() - p,
-        extreme="z",
-    ),
-    (
-        "sum over draws, not over posteriors",
-        lambda m, v, z, p: torch.logsumexp(_each(m, v, z), dim=0) - math.log(len(z)) - p,
-    ),
+    M("logarithm of an underflowing sum", _of(lambda e: e.exp().mean(1).log()), extreme="z"),
+    ("sum over draws, not over posteriors", _of(lambda e: e.logsumexp(0) - log(len(e)))),
     ("each image's own posterior only", lambda m, v, z, p: log_q(z, m, v) - p),
-    ("mean of logarithms", lambda m, v, z, p: _each(m, v, z).mean(1) - p),
-    ("1/B of the mixture forgotten", lambda m, v, z, p: torch.logsumexp(_each(m, v, z), 1) - p),
-    (
-        "log B added",
-        lambda m, v, z, p: _log_sum(m, v, z) + math.log(len(z)) - p,
-        "The sign of log B is the wrong way round: the mixture's weights are 1/B.",
-    ),
-    (
-        "largest density only",
-        lambda m, v, z, p: _each(m, v, z).amax(1) - math.log(len(z)) - p,
-        lambda m, v, z, p: _each(m, v, z).amax(1) - p,
-        "You keep the posterior under which the draw is likeliest. The mixture adds up all B.",
-    ),
-    ("own posterior left out", _left_out),
-    (
-        "one mixture per vector",
-        lambda m, v, z, p: _log_mean(_each(m, v, z).sum(-1))[:, None] - p,
-        "You sum over the latents before the mixture. Here every latent has a mixture of its own.",
-    ),
-    (
-        "N(0, 1) in the prior's place",
-        lambda m, v, z, p: _log_mean(_each(m, v, z)) + 0.5 * (z**2 + math.log(2 * math.pi)),
-        "You take the KL to N(0, 1). The prior's log-density is handed over: `log_p`.",
-    ),
-    (
-        "log_p exponentiated",
-        lambda m, v, z, p: _log_mean(_each(m, v, z)) - p.exp(),
-        "You subtract the density exp(`log_p`). `log_p` is the logarithm already.",
-    ),
-    (
-        "sign, and draws summed",
-        whole(lambda m, v, z, p: (p - _log_mean(_each(m, v, z))).sum(0)),
-        "Two mistakes at once give your numbers. The sign is the wrong way round: log q − log p. "
-        "And: you sum over the draws; the expectation is their mean.",
-    ),
-    (
-        "B − 1 for B",
-        lambda m, v, z, p: (
-            torch.logsumexp(_each(m, v, z), 1) - math.log(max(len(z) - 1, 0) or 1e-30) - p
-        ),
-    ),
-    ("B − 1 for B", lambda m, v, z, p: _log_sum(m, v, z) - math.log(max(len(z) - 1, 1)) - p),
-    ("D for B", lambda m, v, z, p: _log_sum(m, v, z) - math.log(z.shape[1]) - p),
-    (
-        "one Gaussian for the aggregate",
-        lambda m, v, z, p: (
-            log_q(z, m.mean(0), (v.exp().mean(0) + m.var(0, correction=0)).log()) - p
-        ),
-    ),
-    (
-        "all latents at once",
-        whole(lambda m, v, z, p: (_log_mean(_each(m, v, z).sum(-1)) - p.sum(-1)).mean()),
-    ),
-    (
-        "information instead of mismatch",
-        lambda m, v, z, p: log_q(z, m, v) - _log_mean(_each(m, v, z)),
-    ),
-    *lift(LOG_Q, lambda f: lambda m, v, z, p: _log_mean(_each(m, v, z, f)) - p),
-    ("posteriors detached", lambda m, v, z, p: aggregate_kl.right(m.detach(), v.detach(), z, p)),
-    ("posteriors detached", lambda m, v, z, p: aggregate_kl.right(m.detach(), v, z, p)),
-    ("posteriors detached", lambda m, v, z, p: aggregate_kl.right(m, v.detach(), z, p)),
-    ("draws detached", lambda m, v, z, p: aggregate_kl.right(m, v, z.detach(), p)),
+    ("mean of logarithms", _of(lambda e: e.mean(1))),
+    ("1/B of the mixture forgotten", _of(lambda e: e.logsumexp(1))),
+    ("log B added", _of(lambda e: e.logsumexp(1) + log(len(e)))),
+    ("largest density only", _of(lambda e: e.amax(1) - log(len(e))), _of(lambda e: e.amax(1))),
+    ("own posterior left out", _of(_left_out)),
+    ("one mixture per vector", _of(lambda e: _log_mean(e.sum(-1))[:, None])),
+    ("N(0, 1) in the prior's place", lambda m, v, z, p: right(m, v, z, log_normal(z, 1.0))),
+    ("log_p exponentiated", lambda m, v, z, p: right(m, v, z, p.exp())),
+    ("B − 1 for B", _of(lambda e: e.logsumexp(1) - log(len(e) - 1))),
+    ("B − 1 for B", _of(lambda e: e.logsumexp(1) - log(max(len(e) - 1, 1)))),
+    ("D for B", _of(lambda e: e.logsumexp(1) - log(e.shape[2]))),
+    ("one Gaussian for the aggregate", _one_gaussian),
+    *lift(LOG_Q, lambda f: _of(_log_mean, f)),
+    ("posteriors detached", lambda m, v, z, p: right(m.detach(), v.detach(), z, p)),
+    ("draws detached", lambda m, v, z, p: right(m, v, z.detach(), p)),
 )

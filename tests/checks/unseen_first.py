@@ -1193,7 +1193,7 @@ ESTIMATES = [  # what it is, a KL, its name in 5.1 and, in a loss, in 7.2
         "sum K mean lat",
         K(red=lambda t: t.sum(0).mean(1)),
         "sum over samples, and mean over latents",
-        UNNAMED,
+        "sum over samples, and mean over latents",
     ),
     ("median", K(red=lambda t: t.median(0).values.sum(1)), "median for mean", "median for mean"),
     (
