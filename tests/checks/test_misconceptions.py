@@ -1,6 +1,7 @@
 """Every catalogued mistake is refused under its own name; unknown ones get a counter-example."""
 
 import ast
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from svae_helpers import checks
 from svae_helpers.checks import Inspection, Question
 
-from .catalogue import EXACT, EXERCISES, FUNCTIONS, RANDOM, submit, wrong_answers
+from .catalogue import EXACT, EXERCISES, FUNCTIONS, INSPECTIONS, RANDOM, submit, wrong_answers
 
 SEEDS = 20
 ENTRIES = [
@@ -31,6 +32,20 @@ def test_a_catalogued_mistake_is_refused_under_its_name(exercise, mistake, spell
         assert (result.status, result.misconception) == ("failed", mistake.name), result
         assert result.message.startswith(f"✗ {exercise.number} ")
         assert mistake.explanation in result.message.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", INSPECTIONS)
+def test_an_inspections_mistakes_have_wrong_answers_and_its_faults_have_words(name):
+    """What it says without a text of its own is known; what is known is tried."""
+    inspection = INSPECTIONS[name]
+    answers = {mistake.name: built for mistake, built in wrong_answers(inspection).items()}
+    assert all(answers.values()) and inspection.known.keys() <= answers.keys()
+    tree = ast.parse(Path(inspect.getfile(inspection.examine)).read_text(encoding="utf-8"))
+    faults = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and len(n.args) == 1]
+    faults = [n for n in faults if isinstance(n.func, ast.Attribute) and n.func.attr == "fault"]
+    said = {getattr(part, "value", None) for n in faults for part in ast.walk(n.args[0])}
+    assert {name for name in said if isinstance(name, str)} <= inspection.known.keys()
+    assert all(text.strip() for text in inspection.known.values())
 
 
 # Names that say what is true of any answer with their symptom, whatever its cause.

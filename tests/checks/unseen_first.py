@@ -1060,7 +1060,12 @@ tried(
 ESTIMATES = [  # what it is, a KL, its name in 5.1 and, in a loss, in 7.2
     ("sample()", K(lambda q, m, v, k: q.sample((k,))), "detached samples", "detached samples"),
     ("clamp0", K(red=lambda t: t.mean(0).sum(1).clamp(min=0)), "clamped at 0", "clamped at 0"),
-    ("clamp latents", K(red=lambda t: t.mean(0).clamp(min=0).sum(1)), "clamped at 0", "clamped at 0"),
+    (
+        "clamp latents",
+        K(red=lambda t: t.mean(0).clamp(min=0).sum(1)),
+        "clamped at 0",
+        "clamped at 0",
+    ),
     (
         "abs ratios",
         K(red=lambda t: t.abs().mean(0).sum(1)),
