@@ -12,7 +12,8 @@
     first_vae.mistakes({"heads swapped": "what to say"})
 
 `checks.first_vae(build, training_step)` is the check. The function looks at what the learner hands
-over, and calls it through `seen.call(function, *arguments)`; the first `seen.fault` ends it.
+over, and calls it through `seen.call(function, *arguments)`; the first `seen.fault` ends it. What
+the course's own exercises say about a mistake is in explanations.toml.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, NoReturn
 from .exercise import NOT_YET
 from .guard import laboratory
 from .learner import Learner, Problem, Stop
+from .mistakes import texts_of
 from .question import NOT_YET as NO_ANSWER_YET
 from .result import FAILED, NOT_ATTEMPTED, PASSED, CheckResult, verdict
 from .stub import is_stub
@@ -37,11 +39,11 @@ class Inspection:
         self.__doc__ = f"Check exercise {number}: {inspect.getdoc(examine)}"
         self.examine, self.number = examine, number
         self.parameters = tuple(inspect.signature(examine).parameters)[1:]
-        self.known: dict[str, str] = {}
+        self.texts = texts_of(number)
 
     def mistakes(self, texts: dict[str, str]) -> None:
-        """Register the known mistakes: by name, what is said about each."""
-        self.known |= texts
+        """Register what is said about mistakes, by their names."""
+        self.texts |= texts
 
     def __call__(self, *answers: Any) -> CheckResult:
         """Judge what the learner built; leave every global state as it was."""
@@ -65,11 +67,11 @@ class Seen:
     """What an examination calls the learner's functions through, and tells its findings."""
 
     def __init__(self, exercise: Inspection):
-        self.known = exercise.known
+        self.texts = exercise.texts
 
     def fault(self, name: str, text: str = "") -> NoReturn:
-        """End the examination with this mistake: what is known of it, then `text`."""
-        raise Stop(Problem((name,), name, f"{self.known.get(name, '')} {text}".strip()))
+        """End the examination with this mistake: its registered text, then `text`."""
+        raise Stop(Problem((name,), name, f"{self.texts.get(name, '')} {text}".strip()))
 
     def call(self, function: Callable, *arguments: Any, like: Any = None) -> Any:
         """Call a function of the learner's; a failure in it ends the examination.

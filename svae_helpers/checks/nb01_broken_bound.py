@@ -90,17 +90,3 @@ def broken_elbo(seen: Seen, broken_elbo: Callable) -> str:
     rest = "The folded answer lists such faults; is yours there?"
     why = next((text for function, text in ABOVE.items() if is_like(function)), rest)
     return f"Broken: {low:.3g} to {high:.3g} nats above log p(x). {why}"
-
-
-broken_elbo.mistakes(
-    {
-        "the ELBO itself": "Nothing is broken: this is the ELBO, a lower bound.",
-        "a constant added": "You add a constant to the ELBO: break a line of the estimate.",
-        "a constant": "You give every image the same number: make it from the draws.",
-        "q's entropy lost": "Of − log q, whose mean is q's entropy, nothing, half or the opposite "
-        "is left. The entropy is 1 nat here, so the number falls; for σ < 0.24 it would rise.",
-        "sum over samples": "That is K times the ELBO: as it is negative here, far lower.",
-        "mean of the weights, then the logarithm": "That is Exercise 1.2: it estimates log p(x), "
-        "and on average from below.",
-    }
-)

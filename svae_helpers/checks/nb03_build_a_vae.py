@@ -7,7 +7,7 @@ from z, the loss from the gradients at the logits and at both heads, the rest fr
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,9 +16,7 @@ from torch import Tensor, nn
 from .inspection import Seen, inspection
 from .learner import Stop, judge_type
 from .mathematics import bce, kl_standard, std
-from .mistakes import texts_of
 from .nb03_vae_loss import vae_loss
-from .summing import LOSS
 
 PIXELS, LATENTS, SURE, RATE = 784, 4, 4, 1e-3
 DRAWS = {  # z = a + b · noise
@@ -28,26 +26,16 @@ DRAWS = {  # z = a + b · noise
     "σ forgotten": lambda mu, log_var: (mu, 1.0),
     "heads swapped": lambda mu, log_var: (log_var, std(mu)),
 }
-NAMED = {m.name for m in LOSS.mistakes} - {"batch not averaged"}
+NAMED = {m.name for m in vae_loss.reduction.mistakes} - {"batch not averaged"}
 NAMED |= {"sigmoid twice", "squared error", "lost ½"}  # 3.3 names the rest
-SAID_AS_IN_3_3 = NAMED | {
-    "clamped probabilities",
-    "variance for standard deviation",
-    "σ forgotten",
-    "ε shared between images",
-    "ε shared between latents",
-    "uniform noise",
-}
 
 
 def _mean_beside_sum(logits: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
     return bce(logits, x).mean() + kl_standard(mu, log_var).sum()
 
 
-def wrong_losses() -> Iterator[tuple[str, Callable]]:
-    """Losses that a step is compared with, by the names of their mistakes."""
-    yield "mean beside sum", _mean_beside_sum
-    yield from ((m.name, wrong) for m, wrong in vae_loss.catalogue() if m.name in NAMED)
+WRONG_LOSSES = [("mean beside sum", _mean_beside_sum)]
+WRONG_LOSSES += [(m.name, wrong) for m, wrong in vae_loss.catalogue() if m.name in NAMED]
 
 
 class Watched(nn.Linear):
@@ -121,7 +109,8 @@ def _weights_behind(answers: Sequence[Tensor]) -> set[int]:
 
 def _judge_network(seen: Seen, pair: Sequence, which: int, inputs: int, like: Any) -> None:
     """Look at a network far from where it begins, whatever its first weights are."""
-    network, name = pair[which].eval(), ("encoder", "decoder")[which]
+    network, name = pair[which], ("encoder", "decoder")[which]
+    network.eval()
     with torch.no_grad():
         for p in network.parameters():
             p.copy_(torch.randn_like(p) / (p.shape[-1] ** 0.5 if p.dim() > 1 else 1))
@@ -194,7 +183,7 @@ def _judge_loss(seen: Seen, value: Any, x: Tensor, heads: Sequence[Tensor], z: T
     if all(map(close, found[1:], right[1:])):
         text = f"You return {float(value):.5g}, and this batch's loss is {float(right[0]):.5g}."
         seen.fault("another number returned", text)
-    for name, loss in wrong_losses():
+    for name, loss in WRONG_LOSSES:
         if all(map(close, found, _gradients(loss, tensors))):
             seen.fault(name)
     if close(found[1][:, SURE:], right[1][:, SURE:]) and not close(found[1], right[1]):
@@ -260,40 +249,4 @@ def first_vae(seen: Seen, build: Callable, training_step: Callable) -> str:
     seen.fault("another step")
 
 
-first_vae.mistakes(
-    {name: texts_of("3.3")[name] for name in SAID_AS_IN_3_3}
-    | {
-        "not two networks": "`build` returns two modules, `(encoder, decoder)`.",
-        "layers that are not registered": "A network has weights that no optimiser finds: make its "
-        "layers in `__init__`, as attributes, not in a plain list or in `forward`.",
-        "encoder and decoder swapped": "The first network takes latents, the second one pixels.",
-        "one tensor for two heads": "The encoder answers one tensor; q needs a mean and a "
-        "log-variance: a tuple, `(mu, log_var)`.",
-        "one head twice": "The encoder answers the same tensor twice: `mu` and `log_var` need a "
-        "layer each, or half of a layer's outputs each.",
-        "probabilities for logits": "The decoder answers between 0 and 1, as probabilities do; a "
-        "logit may be any number.",
-        "bent answer": "An answer that may be any number is bent by a function such as `relu`, "
-        "`tanh` or `exp`; nothing comes after the last layer.",
-        "no hidden nonlinearity": "Two linear layers in a row are one: put a `relu` between them.",
-        "not one pass a step": "A step calls each network once, with gradients on.",
-        "no noise": "z is the mean: nothing is drawn.",
-        "same noise in every step": "Two steps get the same ε: draw it in the step; set no seed.",
-        "log_var taken for σ": "You multiply the noise by `log_var`, but σ = exp(log_var / 2).",
-        "heads swapped": "You take the second answer for the mean: they are `(mu, log_var)`.",
-        "another draw": "z is not mu + σ·ε with σ = exp(log_var / 2) and normal ε.",
-        "detached sample": "z is detached, so the reconstruction teaches the encoder nothing.",
-        "no backward": "No gradient arrives: call `loss.backward()`.",
-        "parameters never move": "The weights stay as they are: `optimiser.step()` is missing, or "
-        "the gradients are zeroed between `backward()` and it.",
-        "step before backward": "The optimiser steps with the gradients of the batch before.",
-        "gradients never zeroed": "Gradients of earlier batches are added in: call `zero_grad()`.",
-        "mean beside sum": "The cross-entropy is averaged over pixels and batch, PyTorch's "
-        "default, and the KL summed.",
-        "a β left in": "The KL has a factor; in the ELBO it has none.",
-        "another loss": "The gradients are not those of Eq. 3.7; the check of 3.3 names what is "
-        "wrong in a loss.",
-        "another step": "The weights move otherwise than `optimiser` moves them with this batch's "
-        "gradients.",
-    }
-)
+first_vae.mistakes({m.name: m.explanation for m, _ in vae_loss.catalogue() if m.name in NAMED})

@@ -69,31 +69,7 @@ def trained_vaes(seen: Seen, train_vae: Callable, models: Any) -> str:
     found = [_elbo(seen, *pair) for pair in pairs]
     for elbo, kl in found:
         if not elbo >= BOUND:
-            seen.fault("bound not reached", f"An ELBO is {elbo:.1f} nats, with a KL of {kl:.2g}.")
+            text = f"An ELBO is {elbo:.1f} nats, with a KL of {kl:.2g}; the bound is {BOUND:g}."
+            seen.fault("bound not reached", text)
     (first, _), (second, _) = found
     return f"Both models reach {BOUND:g} nats per image: {first:.1f} and {second:.1f}."
-
-
-trained_vaes.mistakes(
-    {
-        "part of the images": "Each epoch goes through all batches of all images; is a `return` or "
-        "a `break` too early, or are rows drawn with replacement?",
-        "epochs not counted": "`epochs` says how often all images are gone through.",
-        "same noise in every step": "Two batches get the same ε: draw it afresh for each, and set "
-        "no seed in between.",
-        "one network never moves": "The optimiser needs the parameters of both networks.",
-        "parameters never move": "Both networks stay as they were: does every batch end in "
-        "`optimiser.step()`?",
-        "not two models": "Hand over a list of two pairs, `[(encoder, decoder), (encoder, "
-        "decoder)]`.",
-        "decoder first": "The first network of a pair takes latents: the pairs are `(encoder, "
-        "decoder)`.",
-        "one model twice": "Both models have the same weights: build new networks for the second, "
-        "from another seed.",
-        "probabilities for logits": "A decoder answers between 0 and 1, as probabilities do; a "
-        "logit may be any number.",
-        "bound not reached": f"The bound is {BOUND:g}. Train longer or with a higher learning "
-        "rate. A KL near 0 says that it weighs too much in the loss, one far above 10 that it "
-        "weighs too little.",
-    }
-)

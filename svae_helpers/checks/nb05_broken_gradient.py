@@ -48,14 +48,3 @@ def broken_gradient(seen: Seen, broken_kl: Callable) -> str:
     }
     near = [how for how, (x, y) in ways.items() if abs(x - mu) + abs(y - log_var) < 0.2]
     return f"The value is right on average. {text}{''.join(near)}."
-
-
-broken_gradient.mistakes(
-    {
-        "gradient right": "On average the gradient is right too: nothing is cut off but what has "
-        "mean 0. Which path brings the prior's pull to μ and σ?",
-        "no gradient at all": "No gradient arrives: `backward()` stops with an error, and the bug "
-        "shows. Leave a path.",
-        "value wrong": "The value has changed too, and a printed loss would show it.",
-    }
-)

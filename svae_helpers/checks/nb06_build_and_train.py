@@ -73,37 +73,3 @@ def _judge(seen: Seen, model: OnDigits) -> str:
     for name in (name for name, is_so in faults.items() if is_so):
         seen.fault(name, numbers)
     return f"ELBO {elbo:.1f} nats, {model.count:.1f} latents on"
-
-
-trained_sparse_vae.mistakes(
-    {
-        "the dense prior": "The model's prior is N(0, 1). Hand the spike and slab to it: "
-        "`VAE(20, prior=…)`.",
-        "a Gaussian of the sparse prior's variance": "The model's prior is N(0, 0.24), the scaled "
-        "control: it has no spike.",
-        "spike_prob taken for on": "In the model's prior a latent is *on* with probability 0.8. "
-        "`spike_prob` is that of off.",
-        "spike_var taken for a standard deviation": "The spike of the model's prior has the "
-        "standard deviation 0.05. 0.05 is its variance.",
-        "root taken twice": "The spike of the model's prior has the variance √0.05. 0.05 is its "
-        "variance.",
-        "another prior": "The model's prior is another one. Wanted: off with probability 0.8; a "
-        "variance of 0.05 if off and of 1 if on.",
-        "another number of latents": "Wanted are 20 latents.",
-        "the same model twice": "Both models have the very same weights. Seed with `seed`, before "
-        "the model is made.",
-        "untrained": "The decoder still gives every pixel a probability near ½. Do the optimiser's "
-        "steps reach this model's parameters, and does the function return that model?",
-        "no latent says anything": "The posterior is the same for every image: all latents have "
-        "collapsed. Does the KL weigh too much? Look for a cross-entropy averaged over pixels, or "
-        "a KL summed over the batch.",
-        "nothing holds the KL down": "A sparse VAE pays some 24 nats of KL. What holds yours down? "
-        "Look for a KL averaged over latents, a cross-entropy summed over the batch, or detached "
-        "draws.",
-        "too many latents on": "The codes are wider than codes that this prior shapes. Is the "
-        "log p(z) in your *loss* the same spike and slab (off with 0.8, a variance of 0.05)? Is "
-        "the KL summed over latents?",
-        "short of the bound": "The ELBO is too low. Does it still rise with more epochs? Then take "
-        "the stated recipe. If not, look for a factor in front of one of the loss's terms.",
-    }
-)

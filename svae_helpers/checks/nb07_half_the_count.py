@@ -77,27 +77,3 @@ def _kept(model: OnDigits) -> float:
 def _hoyer(model: OnDigits) -> float:
     y, root = _strength(model), model.mu.shape[1] ** 0.5
     return float(((root - y.sum(1) / y.norm(dim=1).clamp(min=1e-6)) / (root - 1)).mean())
-
-
-half_the_count.mistakes(
-    {
-        "widths in other units": "The posterior's σ is not in the units of its means: both get the "
-        "same factor. In log σ² a factor s is + 2 log s.",
-        "decoder in other units": "The decoder does not rebuild the dense model's images from the "
-        "new codes: it must divide by what the encoder multiplies with. (Weights changed in place? "
-        "Then copy them first, or the dense model changes too.)",
-        "prior in other units": "The prior is not in the codes' units. Where they are s times the "
-        "dense model's it is N(0, s²), whose standard deviation is s.",
-        "a prior of another shape": "The prior is no Gaussian any more, and whatever the count "
-        "does may be its doing: the control is to have no sparsity.",
-        "latents switched off": "Some latents are the same for all images now. The count falls, "
-        "and so does what the code says: it is another model. Keep every latent.",
-        "another model": "Its codes are not the dense model's in other units, so its count may "
-        "differ for any reason. Here nothing but the units may change: train nothing.",
-        "another number of latents": "Half the latents, half the count: that is another model. "
-        "Keep all 20.",
-        "not half yet": "It is the same model. The count has not halved yet.",
-        "more than before": "It is the same model in smaller units, and the count has risen: go "
-        "the other way.",
-    }
-)

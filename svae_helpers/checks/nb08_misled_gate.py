@@ -30,16 +30,3 @@ def misled_gate(seen: Seen, f: Callable) -> str:
         seen.fault(name, found)
     way = "opens a gate that should shut" if rule > 0 else "shuts a gate that should open"
     return f"{found} The straight-through gate {way}, however cold it is."
-
-
-misled_gate.mistakes(
-    {
-        "not finite": "f or its slope is infinite or NaN on [0, 1].",
-        "a jump": "f jumps, or cuts its gradient: its slope does not add up to f(1) − f(0).",
-        "nothing to gain": "The truth is 0, no sign.",
-        "no slope": "The slopes at the ends add up to 0: the gate stays. Send it the wrong way.",
-        "the rule is exact": "Straight-through is right for this f, as for every quadratic: the "
-        "trapezium rule is exact.",
-        "the right way": "The size may be off, but the sign is right. Let f turn near both ends.",
-    }
-)

@@ -76,17 +76,3 @@ def control(seen: Seen, without: dict, with_term: dict) -> str:
     if not before + after > 0:
         seen.fault("not in the sweep")
     return f"Count (a): {before:.1f} without the term, {after:.1f} with it."
-
-
-control.mistakes(
-    {
-        "not settings": "Give dicts of `Setting`'s fields.",
-        "an unknown value": "A field of `Setting` has no such value.",
-        "a sparse prior": "A sparse prior asks for sparsity itself; that of a control does not.",
-        "the same λ": "λ is the same in both.",
-        "two changes": "Something besides λ changes: which of the two made the difference?",
-        "λ in both": "The first must be without: λ = 0.",
-        "not in the sweep": "The sweep has no such run: where the prior is not sparse, it has "
-        "λ = 0 and λ = 1.",
-    }
-)

@@ -26,7 +26,7 @@ def wrong_answers(exercise):
     """Every mistake of an exercise with its spellings: {mistake: [complete answers]}."""
     if isinstance(exercise, Inspection):
         built = WRONG[exercise.__name__].items()
-        return {Named(n, exercise.known.get(n, "")): [make() for make in by] for n, by in built}
+        return {Named(n, exercise.texts.get(n, "")): [make() for make in by] for n, by in built}
     found = {}
     for mistake, wrong in exercise.catalogue():
         found.setdefault(mistake, []).append(wrong)

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 
 from svae_helpers import checks
 from svae_helpers.checks import Inspection, Question
+from svae_helpers.checks.mistakes import _TEXTS as explanations
 
 from .catalogue import EXACT, EXERCISES, FUNCTIONS, INSPECTIONS, RANDOM, submit, wrong_answers
 
@@ -30,22 +32,24 @@ def test_a_catalogued_mistake_is_refused_under_its_name(exercise, mistake, spell
         torch.manual_seed(seed)
         result = submit(exercise, spellings[seed % len(spellings)])
         assert (result.status, result.misconception) == ("failed", mistake.name), result
-        assert result.message.startswith(f"✗ {exercise.number} ")
+        assert re.match(rf"✗ {exercise.number} \S", result.message)
         assert mistake.explanation in result.message.splitlines()[0]
 
 
 @pytest.mark.parametrize("name", INSPECTIONS)
-def test_an_inspections_mistakes_have_wrong_answers_and_its_faults_have_words(name):
-    """What it says without a text of its own is known; what is known is tried."""
-    inspection = INSPECTIONS[name]
-    answers = {mistake.name: built for mistake, built in wrong_answers(inspection).items()}
-    assert all(answers.values()) and inspection.known.keys() <= answers.keys()
+def test_an_inspections_mistakes_are_all_tried_and_have_words(name):
+    """Each that has a text of this exercise's, and each that is told without another text."""
+    inspection, answers = INSPECTIONS[name], wrong_answers(INSPECTIONS[name])
+    assert all(answers.values())
+    tried = {mistake.name for mistake in answers}
+    shared = explanations["every exercise"].items()
+    assert {mistake for mistake, _ in inspection.texts.items() - shared} <= tried
     tree = ast.parse(Path(inspect.getfile(inspection.examine)).read_text(encoding="utf-8"))
     faults = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and len(n.args) == 1]
     faults = [n for n in faults if isinstance(n.func, ast.Attribute) and n.func.attr == "fault"]
-    said = {getattr(part, "value", None) for n in faults for part in ast.walk(n.args[0])}
-    assert {name for name in said if isinstance(name, str)} <= inspection.known.keys()
-    assert all(text.strip() for text in inspection.known.values())
+    told = {getattr(part, "value", None) for n in faults for part in ast.walk(n.args[0])}
+    told = {mistake for mistake in told if isinstance(mistake, str)}
+    assert told <= tried and told <= inspection.texts.keys()
 
 
 # Names that say what is true of any answer with their symptom, whatever its cause.
