@@ -275,7 +275,7 @@ def engine():
     """What the section about the check engine defines."""
     exact, random, number, built = blocks("Exercises of your own")
     assert lines_of(exact) <= 25 and lines_of(random) <= 35
-    assert lines_of(number) <= 10 and lines_of(built) <= 22
+    assert lines_of(number) <= 10 and lines_of(built) <= 15
     names = {}
     for code in (exact, random, number, built):
         exec(code, names)
@@ -315,12 +315,14 @@ def test_an_unknown_mistake_gets_no_name(engine, name, answer):
 def test_the_question_and_the_inspection_on_the_page_know_right_from_wrong(engine):
     number, built = engine["active_under_prior"], engine["build_encoder"]
     number(number.right()).require()
-    built(*built.right()).require()
+    encoder = torch.nn.Linear(784, 32)
+    built(encoder).require()
     assert number(4.0).misconception == "slab latents"
     assert number(0.1).misconception == "too low" and number(17).misconception == "too high"
     assert number(...).status == built(...).status == "not attempted"
-    (_, wrong), *_ = built.catalogue()
-    assert built(*wrong).misconception == "rectified heads"
+    rectified = built(torch.nn.Sequential(encoder, torch.nn.ReLU()))
+    assert rectified.misconception == "rectified heads"
+    assert rectified.message.startswith("✗ 4 No ReLU behind the heads:")
     assert built(torch.nn.Linear(784, 16)).misconception == "wrong shape"
 
 

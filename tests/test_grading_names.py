@@ -403,8 +403,10 @@ def known() -> dict[tuple[int, str], str]:
     found = {(1, m.name): m.explanation for m in HIDDEN["DENSITY_MISTAKES"]}
     for name in ("ESTIMATE", "GRADIENTS", "ERROR"):
         found |= {(2, m.name): m.explanation for m in HIDDEN[name].known}
-    for name in ("active_latents", "laplace_prior", "training", "seeds", "prior_active"):
+    for name in ("active_latents", "prior_active"):
         found |= {(3, m.name): m.explanation for m in HIDDEN[name].known}
+    for name in ("laplace_prior", "training", "seeds"):
+        found |= {(3, mistake): words for mistake, words in HIDDEN[name].texts.items()}
     return found | {(4, f"left in: {fault}"): words for fault, words in HIDDEN["FAULTS"].items()}
 
 

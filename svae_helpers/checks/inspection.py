@@ -1,27 +1,30 @@
 """An exercise whose answer is built: models, functions that train them, numbers measured on them.
 
-    @inspection("3.4", examine)
-    def first_vae() -> tuple:
+    @inspection("3.4")
+    def first_vae(seen, build, training_step) -> str:
         \"\"\"An encoder, a decoder and a training step.\"\"\"
-        return build, train_step  # a right answer
+        encoder, decoder = seen.call(build, 7)
+        ...
+        seen.fault("heads swapped", "what was seen")
+        ...
+        return "Both networks and the step are right."
 
-    first_vae.mistakes(("heads swapped", lambda: (build_swapped, train_step), "what to say"))
+    first_vae.mistakes({"heads swapped": "what to say"})
 
-`examine(seen, *answers)` looks at what the learner hands over, calls it through
-`seen.call(function, *arguments)`, and says `seen.fault("heads swapped")` where it finds that
-mistake, or `seen.fault(name, text)` for one that is not in the catalogue; the first fault ends it.
-What it returns, if anything, is said where nothing was found.
+`checks.first_vae(build, training_step)` is the check. The function looks at what the learner hands
+over, and calls it through `seen.call(function, *arguments)`; the first `seen.fault` ends it. What
+the course's own exercises say about a mistake is in explanations.toml.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from .guard import laboratory
 from .learner import Learner, Problem, Stop
-from .mistakes import Mistake, explained
+from .mistakes import texts_of
 from .question import NOT_YET as NO_ANSWER_YET
 from .result import FAILED, NOT_ATTEMPTED, NOT_YET, PASSED, CheckResult, verdict
 from .stub import is_stub
@@ -30,20 +33,16 @@ from .stub import is_stub
 class Inspection:
     """Judges what it is given when called; made by `inspection`."""
 
-    def __init__(self, right: Callable[[], tuple], number: str, examine: Callable):
-        self.__name__, self.__module__ = right.__name__, right.__module__
-        self.__doc__ = f"Check exercise {number}: {inspect.getdoc(right)}"
-        self.right, self.number, self.examine = right, number, examine
+    def __init__(self, examine: Callable[..., str | None], number: str):
+        self.__name__, self.__module__ = examine.__name__, examine.__module__
+        self.__doc__ = f"Check exercise {number}: {inspect.getdoc(examine)}"
+        self.examine, self.number = examine, number
         self.parameters = tuple(inspect.signature(examine).parameters)[1:]
-        self.known: tuple[Mistake, ...] = ()
+        self.texts = texts_of(number)
 
-    def mistakes(self, *entries: tuple) -> None:
-        """Register the known mistakes; each is a function that makes a wrong answer."""
-        self.known += explained(entries, self.number)
-
-    def catalogue(self) -> Iterator[tuple[Mistake, tuple]]:
-        """Every mistake with each of its wrong answers."""
-        return ((mistake, wrong()) for mistake in self.known for wrong in mistake.variants)
+    def mistakes(self, texts: dict[str, str]) -> None:
+        """Register what is said about mistakes, by their names."""
+        self.texts |= texts
 
     def __call__(self, *answers: Any) -> CheckResult:
         """Judge what the learner built; leave every global state as it was."""
@@ -67,13 +66,11 @@ class Seen:
     """What an examination calls the learner's functions through, and tells its findings."""
 
     def __init__(self, exercise: Inspection):
-        self.exercise = exercise
+        self.texts = exercise.texts
 
     def fault(self, name: str, text: str = "") -> NoReturn:
-        """End the examination: this is the mistake; known ones bring their own text."""
-        known = {mistake.name: mistake.explanation for mistake in self.exercise.known}
-        said = " ".join(filter(None, (known.get(name, ""), text)))
-        raise Stop(Problem((name,), name, said))
+        """End the examination with this mistake: its registered text, then `text`."""
+        raise Stop(Problem((name,), name, f"{self.texts.get(name, '')} {text}".strip()))
 
     def call(self, function: Callable, *arguments: Any, like: Any = None) -> Any:
         """Call a function of the learner's; a failure in it ends the examination.
@@ -87,13 +84,12 @@ class Seen:
         return value
 
 
-def inspection(
-    number: str, examine: Callable[..., str | None]
-) -> Callable[[Callable[[], tuple]], Inspection]:
-    """Decorate a function that makes a right answer; it becomes the exercise's check.
+def inspection(number: str) -> Callable[[Callable[..., str | None]], Inspection]:
+    """Decorate a function that examines what was built; it becomes the exercise's check.
+
+    It takes a `Seen`, then the learner's answers; what it returns is said where all is right.
 
     Args:
         number: as the notebook shows it, such as "3.4".
-        examine: looks at an answer, as described above.
     """
-    return lambda right: Inspection(right, number, examine)
+    return lambda examine: Inspection(examine, number)

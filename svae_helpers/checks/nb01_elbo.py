@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from .exercise import Case, Exercise, exercise
+from .exercise import Case, Evidence, Exercise, exercise
 from .mistakes import Reduction, Terms
 from .mistakes import mistake as M
-from .outcome import Evidence
 
 EXTREMES = {"log p(x, z)", "log q(z | x)", "the distance between images"}
 

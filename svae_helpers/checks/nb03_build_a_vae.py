@@ -17,21 +17,25 @@ from .inspection import Seen, inspection
 from .learner import Stop, judge_type
 from .mathematics import bce, kl_standard, std
 from .nb03_vae_loss import vae_loss
-from .nb03_vaes import DRAWS, PIXELS, Listed, fixed, halves, nets, networks, same, step, steps
 
-LATENTS, SURE, RATE = 4, 4, 1e-3
+PIXELS, LATENTS, SURE, RATE = 784, 4, 4, 1e-3
+DRAWS = {  # z = a + b · noise
+    "": lambda mu, log_var: (mu, std(log_var)),
+    "variance for standard deviation": lambda mu, log_var: (mu, log_var.exp()),
+    "log_var taken for σ": lambda mu, log_var: (mu, log_var),
+    "σ forgotten": lambda mu, log_var: (mu, 1.0),
+    "heads swapped": lambda mu, log_var: (log_var, std(mu)),
+}
+NAMED = {m.name for m in vae_loss.reduction.mistakes} - {"batch not averaged"}
+NAMED |= {"sigmoid twice", "squared error", "lost ½"}  # 3.3 names the rest
 
 
 def _mean_beside_sum(logits: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
     return bce(logits, x).mean() + kl_standard(mu, log_var).sum()
 
 
-NAMED = {m.name for m in vae_loss.reduction.mistakes} - {"batch not averaged"}
-NAMED |= {"sigmoid twice", "clamped probabilities", "squared error", "lost ½"}  # 3.3 names the rest
-LOSSES = {"mean beside sum": [_mean_beside_sum]}
-for _known, _wrong in vae_loss.catalogue():
-    if _known.name in NAMED:
-        LOSSES.setdefault(_known.name, []).append(_wrong)
+WRONG_LOSSES = [("mean beside sum", _mean_beside_sum)]
+WRONG_LOSSES += [(m.name, wrong) for m, wrong in vae_loss.catalogue() if m.name in NAMED]
 
 
 class Watched(nn.Linear):
@@ -73,7 +77,7 @@ class _Descent:
     def step(self, closure: Callable | None = None) -> Any:
         loss = None if closure is None else closure()
         for p in self.parameters:
-            p.data -= RATE * grad(p)
+            p.data -= RATE * _grad(p)
         return loss
 
 
@@ -82,43 +86,45 @@ def close(a: Tensor, b: Tensor) -> bool:
     return bool((a - b).norm() <= 2e-3 * b.norm() + 1e-5)
 
 
-def grad(t: Tensor) -> Tensor:
-    """What has arrived at a tensor."""
+def inputs_of(network: nn.Module) -> int:
+    """How many numbers a network's first layer takes; 0 where it has none."""
+    return next((p.shape[-1] for p in network.parameters() if p.dim() > 1), 0)
+
+
+def _grad(t: Tensor) -> Tensor:
     return torch.zeros_like(t) if t.grad is None else t.grad
 
 
-def _unregistered(answers: Sequence[Tensor], networks: Sequence[nn.Module]) -> bool:
-    """Whether an answer depends on weights that no optimiser finds."""
-    known = {id(p) for network in networks for p in network.parameters()}
-    todo, done = [t.grad_fn for t in answers], {None}
+def _weights_behind(answers: Sequence[Tensor]) -> set[int]:
+    """The ids of all weights that answers depend on."""
+    todo, done, found = [t.grad_fn for t in answers], {None}, set()
     while todo:
         node = todo.pop()
         if node not in done:
             done.add(node)
             todo += [before for before, _ in node.next_functions]
-            if id(getattr(node, "variable", None)) not in {*known, id(None)}:
-                return True
-    return False
+            found.add(id(getattr(node, "variable", None)))
+    return found - {id(None)}
 
 
 def _judge_network(seen: Seen, pair: Sequence, which: int, inputs: int, like: Any) -> None:
     """Look at a network far from where it begins, whatever its first weights are."""
-    network = pair[which]
+    network, name = pair[which], ("encoder", "decoder")[which]
     network.eval()
     with torch.no_grad():
         for p in network.parameters():
             p.copy_(torch.randn_like(p) / (p.shape[-1] ** 0.5 if p.dim() > 1 else 1))
-    far, name = 100 * torch.randn(32, inputs), "encoder" if isinstance(like, tuple) else "decoder"
+    far = 100 * torch.randn(32, inputs)
     answer = seen.call(network, far)
     if name == "encoder" and isinstance(answer, Tensor):
-        seen.fault("one head only" if answer.shape == like[0].shape else "heads not told apart")
+        seen.fault("one tensor for two heads")
     problem = judge_type(answer, like)
     if problem is not None:
         raise Stop(problem)
     parts = answer if name == "encoder" else (answer,)
-    if _unregistered(parts, pair):
+    if _weights_behind(parts) - {id(p) for network in pair for p in network.parameters()}:
         seen.fault("layers that are not registered", f"Look at the {name}.")
-    if len(parts) > 1 and parts[0].any() and torch.equal(parts[0], parts[-1]):
+    if len(parts) > 1 and parts[0].any() and torch.equal(*parts):
         seen.fault("one head twice")
     for part in parts:
         low, high = float(part.min()), float(part.max())
@@ -135,7 +141,9 @@ def _judge_network(seen: Seen, pair: Sequence, which: int, inputs: int, like: An
 def _judge_draws(seen: Seen, passes: Sequence[tuple]) -> None:
     rows = [[t.detach().double() for t in (z, *heads)] for (_, *heads), (z, _) in passes]
     rows = [row for row in rows if row[1].isfinite().all() and row[0].shape == row[1].shape]
-    noises = [(z - mu) / std(log_var) for z, mu, log_var in rows] or [torch.full((1, 1), 9.0)]
+    if not rows:
+        seen.fault("another draw")
+    noises = [(z - mu) / std(log_var) for z, mu, log_var in rows]
     noise = torch.cat(noises)
     for name, found in (
         ("no noise", noise.abs().max() < 1e-3),
@@ -144,14 +152,15 @@ def _judge_draws(seen: Seen, passes: Sequence[tuple]) -> None:
         ("ε shared between latents", close(noise, noise[:, :1].expand_as(noise))),
         ("uniform noise", noise.min() > -1e-3 and noise.max() < 1.001),
     ):
-        if found and rows:
+        if found:
             seen.fault(name)
-    z, mu, log_var = (torch.cat(parts).flatten() for parts in zip(*rows)) if rows else [noise] * 3
-    for name, (a, b) in ((name, way(mu, log_var)) for name, way in DRAWS.items()):
+    z, mu, log_var = (torch.cat(parts).flatten() for parts in zip(*rows))
+    for name, draw in DRAWS.items():
+        a, b = draw(mu, log_var)
         halves = ((z - a) / b)[log_var < -1.5], ((z - a) / b)[log_var >= -1.5]
         if all(h.mean().abs() < 0.2 and (h.std() - 1).abs() < 0.16 for h in halves):
             return seen.fault(name) if name else None
-    seen.fault("another draw", "z is not mu + σ·ε with σ = exp(log_var / 2) and normal ε.")
+    seen.fault("another draw")
 
 
 def _gradients(loss: Callable, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -163,45 +172,50 @@ def _gradients(loss: Callable, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _judge_loss(seen: Seen, value: Any, x: Tensor, heads: Sequence[Tensor], z: Tensor, l: Tensor):
-    through = grad(z), grad(z) * 0.5 * (z - heads[0]).detach()  # dz = dμ + ½ σ ε d log σ²
-    found = [torch.tensor(float(value)), grad(l), *(grad(h) - t for h, t in zip(heads, through))]
+    through = _grad(z), _grad(z) * 0.5 * (z - heads[0]).detach()  # dz = dμ + ½ σ ε d log σ²
+    found = [torch.tensor(float(value)), _grad(l), *(_grad(h) - t for h, t in zip(heads, through))]
     tensors = [t.detach() for t in (l, x, *heads)]
     right = _gradients(vae_loss.reference, tensors)
-    if not z.requires_grad or (grad(z).any() and close(grad(heads[0]), right[2])):
+    if not z.requires_grad or (_grad(z).any() and close(_grad(heads[0]), right[2])):
         seen.fault("detached sample")
     if all(map(close, found, right)):
         return
     if all(map(close, found[1:], right[1:])):
         text = f"You return {float(value):.5g}, and this batch's loss is {float(right[0]):.5g}."
         seen.fault("another number returned", text)
-    for name, losses in LOSSES.items():
-        if any(all(map(close, found, _gradients(f, tensors))) for f in losses):
+    for name, loss in WRONG_LOSSES:
+        if all(map(close, found, _gradients(loss, tensors))):
             seen.fault(name)
     if close(found[1][:, SURE:], right[1][:, SURE:]) and not close(found[1], right[1]):
         seen.fault("clamped probabilities")
     beta = (found[2] * right[2]).sum() / right[2].square().sum()
     if all(map(close, found[1:], [right[1], beta * right[2], beta * right[3]])):
         seen.fault("a β left in", f"It is {float(beta):.4g}.")
-    text = "The gradients are not those of Eq. 3.7; the check of 3.3 names what is wrong in a loss."
-    seen.fault("another loss", text)
+    seen.fault("another loss")
 
 
-def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
+def _judge_build(seen: Seen, build: Callable) -> None:
     for latents in (2, 7):
-        made = seen.call(build, latents)
-        pair = made if isinstance(made, (tuple, list)) else ()
+        pair = seen.call(build, latents)
+        pair = pair if isinstance(pair, (tuple, list)) else ()
         if [isinstance(network, nn.Module) for network in pair] != [True, True]:
             seen.fault("not two networks")
-    for network, inputs in zip(made, (PIXELS, latents)):
+    for network, inputs in zip(pair, (PIXELS, latents)):
         if any(map(nn.parameter.is_lazy, network.parameters())):
             seen.call(network, torch.zeros(2, inputs))
-    weights = [[p.shape[-1] for p in network.parameters() if p.dim() > 1] for network in made]
-    if not all(weights):
+    takes = [inputs_of(network) for network in pair]
+    if 0 in takes:
         seen.fault("layers that are not registered")
-    if [w[0] for w in weights] == [latents, PIXELS]:
+    if takes == [latents, PIXELS]:
         seen.fault("encoder and decoder swapped")
-    _judge_network(seen, made, 0, PIXELS, (torch.zeros(32, latents),) * 2)
-    _judge_network(seen, made, 1, latents, torch.zeros(32, PIXELS))
+    _judge_network(seen, pair, 0, PIXELS, (torch.zeros(32, latents),) * 2)
+    _judge_network(seen, pair, 1, latents, torch.zeros(32, PIXELS))
+
+
+@inspection("3.4")
+def first_vae(seen: Seen, build: Callable, training_step: Callable) -> str:
+    """`build(latent_dim)` and `training_step(encoder, decoder, optimiser, x)`."""
+    _judge_build(seen, build)
     encoder, decoder = ours = watched()
     optimiser, values, moves = _Descent(*ours), [], []
     states = [copy.deepcopy(network.state_dict()) for network in ours]
@@ -222,7 +236,7 @@ def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
     wanted = []
     for value, ((x, *heads), (z, l)) in zip(values, passes):
         _judge_loss(seen, value, x, heads, z, l)
-        of = torch.cat([grad(h) for h in heads], 1).T @ x, grad(l).T @ z.detach()
+        of = torch.cat([_grad(h) for h in heads], 1).T @ x, _grad(l).T @ z.detach()
         wanted.append(torch.cat([w.flatten() for w in of]))
     if all(map(close, moves, wanted)):
         return "Both networks and the step are right: this is a VAE."
@@ -232,76 +246,7 @@ def _examine(seen: Seen, build: Callable, training_step: Callable) -> str:
         seen.fault("step before backward")
     if all(map(close, moves, torch.stack(wanted).cumsum(0))):
         seen.fault("gradients never zeroed")
-    text = "The weights move otherwise than `optimiser` moves them with this batch's gradients."
-    return seen.fault("another step", text)
+    seen.fault("another step")
 
 
-@inspection("3.4", _examine)
-def first_vae() -> tuple:
-    """`build(latent_dim)` and `training_step(encoder, decoder, optimiser, x)`."""
-    return networks(), step()
-
-
-WRONG = {
-    "not two networks": nets(
-        {"pair": lambda p: p[0]}, {"pair": lambda p: (torch.relu, torch.relu)}
-    ),
-    "layers that are not registered": nets({"pair": lambda p: tuple(map(Listed, p))}),
-    "encoder and decoder swapped": nets({"pair": lambda p: p[::-1]}),
-    "one head only": nets({"heads": lambda t: halves(t)[0]}),
-    "heads not told apart": nets({"heads": same}),
-    "one head twice": nets({"heads": lambda t: halves(t)[:1] * 2}),
-    "probabilities for logits": nets({"pixels": torch.sigmoid}),
-    "bent answer": nets(
-        {"heads": lambda t: halves(t.relu())},
-        {"heads": lambda t: (halves(t.tanh())[0], halves(t)[1])},
-        {"heads": lambda t: (halves(t)[0], halves(t)[1].exp())},
-        {"pixels": torch.relu},
-    ),
-    "no hidden nonlinearity": nets({"bend": same}),
-    "not one pass a step": [lambda: (networks(), lambda *a: step()(*a) + step()(*a))],
-    "no noise": steps({"noise": torch.zeros_like}),
-    "same noise in every step": steps({"noise": fixed}),
-    "ε shared between images": steps({"noise": lambda m: torch.randn_like(m[:1])}),
-    "ε shared between latents": steps({"noise": lambda m: torch.randn_like(m[:, :1])}),
-    "uniform noise": steps({"noise": torch.rand_like}),
-    **{name: steps({"draw": name}) for name in DRAWS if name},
-    "detached sample": steps({"cut": torch.Tensor.detach}),
-    "no backward": steps({"order": "step"}),
-    "parameters never move": steps({"order": "zero backward"}, {"order": "backward zero step"}),
-    "step before backward": steps({"order": "step zero backward"}),
-    "gradients never zeroed": steps({"order": "backward step"}),
-    **{name: steps(*({"loss": f} for f in fs)) for name, fs in LOSSES.items()},
-}
-TEXTS = {
-    "not two networks": "`build` returns two modules, `(encoder, decoder)`.",
-    "layers that are not registered": "A network has weights that no optimiser finds: make "
-    "its layers in `__init__`, as attributes, not in a plain list or in `forward`.",
-    "encoder and decoder swapped": "The first network takes latents, the second one pixels.",
-    "one head only": "The encoder answers one tensor: q needs a mean and a log-variance.",
-    "heads not told apart": "The encoder answers one tensor; wanted a tuple, `(mu, log_var)`.",
-    "one head twice": "The encoder answers the same tensor twice: `mu` and `log_var` need a layer "
-    "each, or half of a layer's outputs each.",
-    "probabilities for logits": "The decoder answers between 0 and 1, as probabilities do; a logit "
-    "may be any number.",
-    "bent answer": "An answer that may be any number is bent by a function such as `relu`, `tanh` "
-    "or `exp`; nothing comes after the last layer.",
-    "no hidden nonlinearity": "Two linear layers in a row are one: put a `relu` between them.",
-    "not one pass a step": "A step calls each network once, with gradients on.",
-    "no noise": "z is the mean: nothing is drawn.",
-    "same noise in every step": "Two steps get the same ε: draw it in the step, and set no seed.",
-    "log_var taken for σ": "You multiply the noise by `log_var`, but σ = exp(log_var / 2).",
-    "heads swapped": "You take the encoder's second answer for the mean: it is `(mu, log_var)`.",
-    "detached sample": "z is detached, so the reconstruction teaches the encoder nothing.",
-    "no backward": "No gradient arrives: call `loss.backward()`.",
-    "parameters never move": "The weights stay as they are: `optimiser.step()` is missing, or the "
-    "gradients are zeroed between `backward()` and it.",
-    "step before backward": "The optimiser steps with the gradients of the batch before.",
-    "gradients never zeroed": "Gradients of earlier batches are added in: call `zero_grad()`.",
-    "mean beside sum": "The cross-entropy is averaged over pixels and batch, PyTorch's default, "
-    "and the KL summed.",
-}
-SAID = TEXTS | {known.name: known.explanation for known, _ in vae_loss.catalogue()}
-first_vae.mistakes(
-    *((name, *wrong, *filter(None, [SAID.get(name)])) for name, wrong in WRONG.items())
-)
+first_vae.mistakes({m.name: m.explanation for m, _ in vae_loss.catalogue() if m.name in NAMED})

@@ -1,8 +1,8 @@
 """Notebook 09's prediction of a count, and the control of its claim, judged by the sweep's file."""
 
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from numbers import Real
 
 import pandas as pd
 
@@ -49,21 +49,19 @@ fashion_count.mistakes(
 )
 
 
-def _examine(seen: Seen, without: dict, with_term: dict) -> str:
+@inspection("9.3")
+def control(seen: Seen, without: dict, with_term: dict) -> str:
+    """Name two runs of the sweep that differ in λ alone and have no sparse prior."""
     names, pair = [*_setting(), "seed"], (without, with_term)
-    if not all(isinstance(p, dict) and p.keys() <= set(names) for p in pair) or not all(
-        isinstance(value, str | float | int) for p in pair for value in p.values()
-    ):
+    if not all(isinstance(p, dict) and p.keys() <= set(names) for p in pair):
         seen.fault("not settings", f"They are {', '.join(names)}.")
-    for name, value in ((n, v) for p in pair for n, v in p.items()):
+    for name, value in (*without.items(), *with_term.items()):
         known = _sweep()[name].unique().tolist()
-        if isinstance(value, str) != isinstance(known[0], str):
-            seen.fault(
-                "an unknown value",
-                f"`{name}` is {'a word' * isinstance(known[0], str) or 'a number'}.",
-            )
-        if isinstance(value, str) and value not in known:
-            seen.fault("an unknown value", f"`{name}` is one of {', '.join(known)}.")
+        if isinstance(known[0], str):
+            if not isinstance(value, str) or value not in known:
+                seen.fault("an unknown value", f"`{name}` is one of {', '.join(known)}.")
+        elif not isinstance(value, Real):
+            seen.fault("an unknown value", f"`{name}` is a number.")
     one, other = ({"seed": 0} | _setting(**p) for p in pair)
     differ = [name for name in names if one[name] != other[name]]
     if {one["prior"], other["prior"]} & {"sparse", "gated"}:
@@ -78,41 +76,3 @@ def _examine(seen: Seen, without: dict, with_term: dict) -> str:
     if not before + after > 0:
         seen.fault("not in the sweep")
     return f"Count (a): {before:.1f} without the term, {after:.1f} with it."
-
-
-DENSE, SCALED = {"prior": "dense"}, {"prior": "scaled"}
-ONE, THREE = ({"marginal_weight": weight} for weight in (1.0, 3.0))
-
-
-@inspection("9.3", _examine)
-def control() -> tuple:
-    """Name two runs of the sweep that differ in λ alone and have no sparse prior."""
-    return SCALED, SCALED | ONE
-
-
-def _pair(without: dict, with_term: dict) -> Callable:
-    return lambda: (without, with_term)
-
-
-SPARSE = "A sparse prior asks for sparsity itself. The prior of a control asks for none."
-NOT_RUN = "The sweep has no such run: where the prior is not sparse, it has λ = 0 and λ = 1."
-TWO = "Something besides λ changes: which of the two made the difference?"
-control.mistakes(
-    ("a sparse prior", _pair({}, ONE), _pair(SCALED, ONE), SPARSE),
-    ("the same λ", _pair(SCALED, SCALED), _pair(SCALED, DENSE), "λ is the same in both."),
-    ("two changes", _pair(DENSE, SCALED | ONE), TWO),
-    ("λ in both", _pair(SCALED | ONE, SCALED | THREE), "The first must be without: λ = 0."),
-    (
-        "an unknown value",
-        _pair({"prior": "N(0, 1)"}, {"prior": "N(0, 1)"} | ONE),
-        _pair(SCALED, SCALED | {"marginal_weight": "1.0"}),
-        "A field of `Setting` has no such value.",
-    ),
-    ("not in the sweep", _pair(SCALED, SCALED | THREE), NOT_RUN),
-    (
-        "not settings",
-        _pair({"λ": 0}, {"λ": 1}),
-        _pair("a", "b"),
-        "Give dicts of `Setting`'s fields.",
-    ),
-)

@@ -1,6 +1,8 @@
 """Every catalogued mistake is refused under its own name; unknown ones get a counter-example."""
 
 import ast
+import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ import torch.nn.functional as F
 
 from svae_helpers import checks
 from svae_helpers.checks import Inspection, Question
+from svae_helpers.checks.mistakes import _TEXTS as explanations
 
-from .catalogue import EXACT, EXERCISES, FUNCTIONS, RANDOM, submit, wrong_answers
+from .catalogue import EXACT, EXERCISES, FUNCTIONS, INSPECTIONS, RANDOM, submit, wrong_answers
 
 SEEDS = 20
 ENTRIES = [
@@ -29,8 +32,24 @@ def test_a_catalogued_mistake_is_refused_under_its_name(exercise, mistake, spell
         torch.manual_seed(seed)
         result = submit(exercise, spellings[seed % len(spellings)])
         assert (result.status, result.misconception) == ("failed", mistake.name), result
-        assert result.message.startswith(f"✗ {exercise.number} ")
+        assert re.match(rf"✗ {exercise.number} \S", result.message)
         assert mistake.explanation in result.message.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", INSPECTIONS)
+def test_an_inspections_mistakes_are_all_tried_and_have_words(name):
+    """Each that has a text of this exercise's, and each that is told without another text."""
+    inspection, answers = INSPECTIONS[name], wrong_answers(INSPECTIONS[name])
+    assert all(answers.values())
+    tried = {mistake.name for mistake in answers}
+    shared = explanations["every exercise"].items()
+    assert {mistake for mistake, _ in inspection.texts.items() - shared} <= tried
+    tree = ast.parse(Path(inspect.getfile(inspection.examine)).read_text(encoding="utf-8"))
+    faults = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and len(n.args) == 1]
+    faults = [n for n in faults if isinstance(n.func, ast.Attribute) and n.func.attr == "fault"]
+    told = {getattr(part, "value", None) for n in faults for part in ast.walk(n.args[0])}
+    told = {mistake for mistake in told if isinstance(mistake, str)}
+    assert told <= tried and told <= inspection.texts.keys()
 
 
 # Names that say what is true of any answer with their symptom, whatever its cause.

@@ -12,6 +12,8 @@ from svae_helpers.checks import small_vae
 from svae_helpers.checks.inspection import Seen
 from svae_helpers.sweep import read_sweep
 
+from .built_sparse import SmallVAE, sparse_prior
+
 PRIOR = SpikeAndSlab.gaussian(small_vae.SPIKE_PROB, small_vae.SPIKE_VAR)
 TRAIN, TEST = load_mnist()
 
@@ -22,18 +24,18 @@ def test_the_digits_and_the_prior_are_the_packages():
     assert float(PRIOR.crossover) == pytest.approx(small_vae.CROSSOVER, rel=1e-5)
     assert float(PRIOR.variance) == pytest.approx(small_vae.VARIANCE)
     z = torch.linspace(-4, 4, 81)
-    assert torch.allclose(small_vae.sparse_prior().log_prob(z), PRIOR.log_prob(z), atol=1e-5)
+    assert torch.allclose(sparse_prior().log_prob(z), PRIOR.log_prob(z), atol=1e-5)
     mixed = 0.8 * small_vae.draws_past(small_vae.SPIKE_VAR) + 0.2 * small_vae.draws_past(1.0)
     assert mixed == pytest.approx(prior_slab_count(PRIOR, small_vae.LATENTS), rel=1e-5)
 
 
 @pytest.mark.parametrize(("spread", "sigma"), [(0.3, 0.2), (1.0, 0.05), (1.0, 0.4), (2.0, 0.9)])
 def test_a_model_is_measured_as_the_helpers_do(spread, sigma):
-    model = small_vae.SmallVAE(PRIOR).spread(spread, sigma)
-    found = small_vae.on_digits(Seen(checks.trained_sparse_vae), model)
+    model = SmallVAE(PRIOR).spread(spread, sigma)
+    found = small_vae.OnDigits(Seen(checks.trained_sparse_vae), model)
     with torch.no_grad():
         exact = kl_divergence(model.encode(TEST.images), PRIOR).sum(-1)
-    assert torch.allclose(found.kl, exact, atol=2e-2)
+    assert torch.allclose(found.kl(), exact, atol=2e-2)
     assert found.count == (found.mu.abs() > PRIOR.crossover).sum(-1).double().mean()
 
 

@@ -12,10 +12,10 @@ from torch.distributions import Bernoulli, Independent, Laplace, MultivariateNor
 from torch.distributions import kl_divergence as kl
 
 from svae_helpers import VAE, SpikeAndSlab, fit
-from svae_helpers.checks.nb03_trained_vaes import _trained as trained_pairs
-from svae_helpers.checks.nb06_build_and_train import _trained as trained_sparse
-from svae_helpers.checks.small_vae import SmallVAE, digits, sparse_prior
+from svae_helpers.checks.small_vae import digits
 
+from .built_sparse import SmallVAE, sparse_prior, trained_sparse
+from .built_vaes import trained_pairs
 from .unseen import RIGHT, tried
 
 # --- 1.4
@@ -476,8 +476,8 @@ tried(
         ),
         "another draw",
     ),
-    ("one tensor", (pair(lambda d: mlp(784, 99, 2 * d)), train()), "heads not told apart"),
-    ("the mean only", (pair(lambda d: mlp(784, 99, d)), train()), "one head only"),
+    ("one tensor", (pair(lambda d: mlp(784, 99, 2 * d)), train()), "one tensor for two heads"),
+    ("the mean only", (pair(lambda d: mlp(784, 99, d)), train()), "one tensor for two heads"),
     ("a dict", (lambda d: dict(zip("ed", build(d))), train()), "not two networks"),
     ("encoder only", (lambda d: Encoder(d), train()), "not two networks"),
     ("classes", (lambda d: (Encoder, nn.Linear), train()), "not two networks"),
@@ -638,8 +638,8 @@ tried(
     ("with replacement", handed(with_replacement), "part of the images"),
     ("epochs + 1", handed(train_vae(epochs=lambda n: n + 1)), "epochs not counted"),
     ("6 epochs always", handed(train_vae(epochs=lambda n: 6)), "epochs not counted"),
-    ("decoder's weights only", handed(train_vae(nets=(1,))), "encoder never moves"),
-    ("encoder's weights only", handed(train_vae(nets=(0,))), "decoder never moves"),
+    ("decoder's weights only", handed(train_vae(nets=(1,))), "one network never moves"),
+    ("encoder's weights only", handed(train_vae(nets=(0,))), "one network never moves"),
     ("no optimiser.step", handed(train_vae(no_optimiser_step)), "parameters never move"),
     ("seeded steps", handed(train_vae(seed_in_each_step)), "same noise in every step"),
     ("does nothing", handed(lambda encoder, decoder, images, epochs: 0), "part of the images"),

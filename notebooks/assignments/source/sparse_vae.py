@@ -566,7 +566,9 @@ def count(student: Any) -> CheckResult:
     return active_latents(student.define(count_read_off, "active_latents"))
 
 
-def examine_prior(seen: Any, train: Callable, about: Callable) -> str:
+@inspection("3")
+def laplace_prior(seen: Any, train: Callable, about: Callable) -> str:
+    """The model's prior."""
     found = described(seen, about)
     _, prior, _, slab = found["kinds"]
     if prior != "SpikeAndSlab":
@@ -584,7 +586,9 @@ def examine_prior(seen: Any, train: Callable, about: Callable) -> str:
     return "The prior is right."
 
 
-def examine_training(seen: Any, train: Callable, about: Callable) -> str:
+@inspection("3")
+def training(seen: Any, train: Callable, about: Callable) -> str:
+    """The model's size, and what it has learned."""
     found, (_, test) = described(seen, about), load_mnist(binarise="static")
     if found["sizes"] != [LATENTS, HIDDEN]:
         latents, hidden = found["sizes"]
@@ -600,7 +604,9 @@ def examine_training(seen: Any, train: Callable, about: Callable) -> str:
     return f"The ELBO on test digits is {elbo:.0f} nats."
 
 
-def examine_seed(seen: Any, train: Callable, describe: Callable) -> str:
+@inspection("3")
+def seeds(seen: Any, train: Callable, describe: Callable) -> str:
+    """What the seed decides."""
     images = load_mnist(binarise="static")[0].images[:256]
     runs = [seen.call(describe, images, seed)["weights"] for seed in (5, 5, 6)]
     first, again, other = (torch.cat([t.flatten() for t in run.values()]) for run in runs)
@@ -622,40 +628,19 @@ def described(seen: Any, about: Callable) -> dict:
     return found
 
 
-@inspection("3", examine_prior)
-def laplace_prior() -> tuple:
-    """The model's prior."""
-
-
 laplace_prior.mistakes(
-    ("spike_prob", laplace_prior.right, "spike_prob is the probability that a latent is off, 0.8."),
-    (
-        "variance of the spike",
-        laplace_prior.right,
-        "its variance is to be 0.05; Normal takes its root.",
-    ),
-    ("variance of the slab", laplace_prior.right, "its variance 2b² is to be 1."),
+    {
+        "spike_prob": "spike_prob is the probability that a latent is off, 0.8.",
+        "variance of the spike": "its variance is to be 0.05; Normal takes its root.",
+        "variance of the slab": "its variance 2b² is to be 1.",
+    }
 )
-
-
-@inspection("3", examine_training)
-def training() -> tuple:
-    """The model's size, and what it has learned."""
-
-
-training.mistakes(
-    ("training", training.right, "the ELBO on test digits is to be from −175 to −145 nats."),
-)
-
-
-@inspection("3", examine_seed)
-def seeds() -> tuple:
-    """What the seed decides."""
-
-
+training.mistakes({"training": "the ELBO on test digits is to be from −175 to −145 nats."})
 seeds.mistakes(
-    ("seed", seeds.right, "seed_everything(seed) comes before the model, and fit gets seed=seed."),
-    ("seed ignored", seeds.right, "another seed gives the same model: is the seed a fixed number?"),
+    {
+        "seed": "seed_everything(seed) comes before the model, and fit gets seed=seed.",
+        "seed ignored": "another seed gives the same model: is the seed a fixed number?",
+    }
 )
 
 
@@ -769,7 +754,9 @@ def left_in(faults: list[str]) -> str:
     return f"left in: {', '.join(faults)}"
 
 
-def examine_loss(seen: Any, loss: Callable) -> str:
+@inspection("4")
+def mended_loss(seen: Any, loss: Callable) -> str:
+    """The loss without its four faults."""
     matches = CHOICES
     for B, P, D, p, v in ((5, 7, 3, 0.8, 0.05), (3, 4, 6, 0.6, 0.3)):
         mu, log_var = torch.randn(B, D), torch.randn(B, D)
@@ -794,18 +781,7 @@ def examine_loss(seen: Any, loss: Callable) -> str:
     return "All four faults are mended."
 
 
-@inspection("4", examine_loss)
-def mended_loss() -> tuple:
-    """The loss without its four faults."""
-    return (loss_with([]),)
-
-
-mended_loss.mistakes(
-    *(
-        (left_in(f), lambda f=f: (loss_with(f),), "; ".join(FAULTS[name] for name in f) + ".")
-        for f in CHOICES[1:]
-    )
-)
+mended_loss.mistakes({left_in(f): "; ".join(FAULTS[name] for name in f) + "." for f in CHOICES[1:]})
 
 
 def mended(fault: str) -> Callable:
