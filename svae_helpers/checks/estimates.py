@@ -99,12 +99,12 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         seen.test(name, upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
     seen.look("first errors", errors(LINEAR, 8).mean(1))  # tells most mistakes apart
-    note("waves", errors(WAVES, 24), "at q = N(0.3, 0.7²)")
-    note("log_var", errors(NARROW, 24), "for log σ² from −8 to −4")
     values, found, wanted = _gradients(call, GENERAL, exact, (B, D, K), 16, pixels)
     note("general", values, "for a curved prior")
     for name, got, want in zip(("mu", "log_var"), found, wanted):
         _note_gradient(seen, name, images * got, images * want)
+    note("waves", errors(WAVES, 24), "at q = N(0.3, 0.7²)")
+    note("log_var", errors(NARROW, 24), "for log σ² from −8 to −4")
     _, (got, _), (want, _) = _gradients(call, LINEAR, exact, (B, D, 2), 8, pixels)
     # Pathwise, a draw's gradient in mu is (z − centre)/width², of standard deviation 1/width.
     e = images * (got - want) * LINEAR.width * math.sqrt(2)  # of two draws, so that one shows

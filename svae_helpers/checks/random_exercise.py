@@ -42,6 +42,7 @@ class Findings:
     faults: dict[str, str] = field(default_factory=dict)
     looks: dict[str, Tensor] = field(default_factory=dict)
     between: set[str] = field(default_factory=set)
+    kinds: dict[tuple, Any] = field(default_factory=dict)
     problem: Problem | None = None
     uses_numpy: bool = False
     uses_torch: bool = False
@@ -113,7 +114,7 @@ class Caller:
 
     def __init__(self, learner: Learner, findings: Findings, right: Callable):
         self.learner, self.findings, self.right = learner, findings, right
-        self.kinds: dict[Any, Any] = {}
+        self.kinds = (findings.against or findings).kinds  # right answers, which may be slow
         self.given: dict[str, Tensor] = {}
 
     def __call__(self, *arguments: Any, gradients: Sequence[str] = ()) -> Any:
@@ -122,7 +123,7 @@ class Caller:
         `given` keeps those of the last call. Ends the probe where there is no comparable answer.
         """
         key = tuple(a.shape if isinstance(a, Tensor) else repr(a) for a in arguments)
-        if key not in self.kinds:  # of a right answer, which may be slow
+        if key not in self.kinds:
             with torch.random.fork_rng(devices=[]):
                 self.kinds[key] = self.right(*arguments)
         before, seen = torch.get_rng_state(), self.findings
