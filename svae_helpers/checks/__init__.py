@@ -46,7 +46,7 @@ from .question import Question, question
 from .random_exercise import RandomExercise, random_exercise
 from .result import Check, CheckResult
 
-_CHECKS = [thing for thing in globals().values() if isinstance(thing, Check | Inspection)]
+_CHECKS = [thing for thing in globals().values() if isinstance(thing, Check)]
 ALL = {check.__name__: check for check in sorted(_CHECKS, key=lambda check: check.number)}
 
 __all__ = ["ALL", "Case", "Check", "CheckResult", "Exercise", "Inspection", "Mistake", "Question"]

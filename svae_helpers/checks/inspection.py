@@ -18,7 +18,6 @@ the course's own exercises say about a mistake is in explanations.toml.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -26,18 +25,16 @@ from .guard import laboratory
 from .learner import Learner, Problem, Stop
 from .mistakes import texts_of
 from .question import NOT_YET as NO_ANSWER_YET
-from .result import FAILED, NOT_ATTEMPTED, NOT_YET, PASSED, CheckResult, verdict
+from .result import FAILED, NOT_ATTEMPTED, NOT_YET, PASSED, Check, CheckResult, verdict
 from .stub import is_stub
 
 
-class Inspection:
+class Inspection(Check):
     """Judges what it is given when called; made by `inspection`."""
 
     def __init__(self, examine: Callable[..., str | None], number: str):
-        self.__name__, self.__module__ = examine.__name__, examine.__module__
-        self.__doc__ = f"Check exercise {number}: {inspect.getdoc(examine)}"
-        self.examine, self.number = examine, number
-        self.parameters = tuple(inspect.signature(examine).parameters)[1:]
+        super().__init__(examine, number)
+        self.examine, self.parameters = examine, self.parameters[1:]
         self.texts = texts_of(number)
 
     def mistakes(self, texts: dict[str, str]) -> None:

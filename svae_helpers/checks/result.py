@@ -68,15 +68,16 @@ def verdict(
 
 
 class Check:
-    """The check of one exercise, which a decorator makes of its right answer.
+    """The check of one exercise, which a decorator makes of its right answer or examination.
 
-    Each kind of check has its `judge(answer, seed)`, for a function that is no stub.
+    Each kind of check has its `judge(answer, seed)` for a function that is no stub, or calls
+    itself in its own way.
     """
 
-    def __init__(self, right: Callable, number: str):
-        self.__name__, self.__module__ = right.__name__, right.__module__
-        self.__doc__ = f"Check exercise {number}: {inspect.getdoc(right)}"
-        self.parameters = tuple(inspect.signature(right).parameters)
+    def __init__(self, function: Callable, number: str):
+        self.__name__, self.__module__ = function.__name__, function.__module__
+        self.__doc__ = f"Check exercise {number}: {inspect.getdoc(function)}"
+        self.parameters = tuple(inspect.signature(function).parameters)
         self.number = number
         self.known: tuple[Mistake, ...] = ()
 
