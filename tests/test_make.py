@@ -127,6 +127,8 @@ def test_an_interrupted_installation_is_taken_up_again(machine, how):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # Jobs in the background of a shell are started deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for _ in range(1_000):
         if Path(f"{machine.asked}.hangs").exists():
