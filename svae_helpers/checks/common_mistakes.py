@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,12 +27,16 @@ def _of(probs: Tensor, x: Tensor) -> Tensor:
     return F.binary_cross_entropy(probs, x, reduction="none")
 
 
+def _logs(white: Tensor, black: Tensor, x: Tensor) -> Tensor:
+    """Log-likelihood of log-probabilities."""
+    return x * white + (1 - x) * black
+
+
 CROSS_ENTROPY = (  # of (logits, x), per pixel
     M("sigmoid twice", lambda l, x: bce(l.sigmoid(), x)),
     M("logits taken for probabilities", _of, lambda l, x: -Bernoulli(l).log_prob(x)),
     M("logits taken for probabilities", lambda l, x: -(x * l.log() + (1 - x) * (1 - l).log())),
     M("logits taken for probabilities", lambda l, x: _of(l.clamp(0, 1), x)),
-    M("clamped probabilities", lambda l, x: _of(l.sigmoid(), x), extreme="logits"),
     M("logits and pixels swapped", lambda l, x: bce(x, l)),
     M("one argument in both places", lambda l, x: bce(x, x), lambda l, x: bce(l, l)),
     M("targets flipped", lambda l, x: bce(-l, x)),
@@ -45,8 +50,37 @@ CROSS_ENTROPY = (  # of (logits, x), per pixel
     M("tanh for sigmoid", lambda l, x: _of((l.tanh() + 1) / 2, x)),
     M("exp for softplus", lambda l, x: l.exp() - x * l),
     M("x·logit alone", lambda l, x: -x * l),
+    M("softplus with the wrong sign", lambda l, x: F.softplus(-l) - x * l),
+    M("softplus with the wrong sign", lambda l, x: l.relu() + (-l).exp().log1p() - x * l),
+    M("x·logit with the wrong sign", lambda l, x: F.softplus(l) + x * l),
+    M("1 − log for log(1 − …)", lambda l, x: -_logs(F.logsigmoid(l), 1 - F.logsigmoid(l), x)),
+    M("softmax over the pixels", lambda l, x: -x * l.log_softmax(-1)),
 )
 
+
+def _infinite(*seen: Any) -> bool:
+    """Whether only far-out logits go wrong: not to finite values, or in the gradient alone."""
+    found, wrong = seen[-1], {"logits"}
+    if len(seen) == 1:  # of a random exercise
+        return found.failed == wrong and not found.finite
+    values = all(seen[0].same(o, w, False) for o, w in zip(found.outcomes, found.wanted))
+    finite = all(p.isfinite().all() for o in found.outcomes for p in o.parts or ())
+    return found.wrong_in() == wrong and (values or not finite)
+
+
+ROUNDED = (  # of the same, and right for ordinary logits; the names hold whatever is done far out
+    M("far-out logits", lambda l, x: -(1 - (l.sigmoid() - x).abs()).log(), extreme=_infinite),
+    M("clamped probabilities", lambda l, x: _of(l.sigmoid(), x), extreme="logits"),
+)
+LIMITS, FREE_BITS = (5, 8, 10, 12, 15, 20, 30, 50, 80), (0.05, 0.1, 0.2, 0.25, 0.5, 1, 2)
+FAR_OUT = (  # of the same, told apart by `sure_pixels`
+    *ROUNDED,
+    M("clamped probabilities", lambda l, x: -Bernoulli(l.sigmoid()).log_prob(x)),
+    M("clamped probabilities", lambda l, x: -_logs(l.sigmoid().log(), (1 - l.sigmoid()).log(), x)),
+    *(M("clamped logits", lambda l, x, c=c: bce(l.clamp(-c, c), x)) for c in LIMITS),
+    M("overflow", lambda l, x: l.exp().log1p() - x * l),
+    M("overflow", lambda l, x: (-l).exp().log1p() + (1 - x) * l),
+)
 GAUSSIAN_KL = (  # of (mu, log_var), per latent
     M("lost ½", lambda m, v: 2 * kl_standard(m, v)),
     M("log_var taken for log σ", lambda m, v: kl_standard(m, 2 * v)),
@@ -57,6 +91,9 @@ GAUSSIAN_KL = (  # of (mu, log_var), per latent
     M("μ not squared", lambda m, v: 0.5 * (m.abs() + v.exp() - 1 - v)),
     M("KL the wrong way round", lambda m, v: 0.5 * ((m**2 + 1) / v.exp() - 1 + v)),
     M("mean and log_var swapped", lambda m, v: kl_standard(v, m)),
+    M("μ² divided by σ²", lambda m, v: 0.5 * (m**2 / v.exp() + v.exp() - 1 - v)),
+    M("entropy forgotten", lambda m, v: 0.5 * (m**2 + v.exp() + LOG_2PI)),
+    *(M("free bits", lambda m, v, c=c: kl_standard(m, v).clamp(min=c)) for c in FREE_BITS),
     M("clamped log_var", lambda m, v: kl_standard(m, v.clamp(min=-3)), extreme="log_var"),
 )
 
@@ -149,6 +186,13 @@ LOSS = Reduction(  # of cross-entropy (B, P) and KL (B, D)
         M("batch summed in one term", weigh(torch.sum, _right)),
         M("batch summed in one term", weigh(_right, torch.sum)),
         M("batch not averaged", weigh(lambda b: b.sum(1), lambda k: k.sum(1))),
+        M("median for mean", lambda t: (t[0].sum(1) + t[1].sum(1)).median()),
+        M("divided by P for B", lambda t: weigh(torch.sum, torch.sum)(t) / t[0].shape[1]),
+        M("divided by D for B", lambda t: weigh(torch.sum, torch.sum)(t) / t[1].shape[1]),
+        M("divided by P too", lambda t: LOSS.right(t) / t[0].shape[1]),
+        M("divided by B twice", lambda t: LOSS.right(t) / len(t[0])),
+        M("divided by B twice", weigh(_right, lambda k: _right(k) / len(k))),
+        M("KL divided by P", lambda t: _right(t[0]) + _right(t[1]) / t[0].shape[1]),
         M("sign", lambda terms: -LOSS.right(terms)),
     ),
     lambda terms: (sum(terms[:2]), sum(terms[2:])),  # the first two are the cross-entropy's

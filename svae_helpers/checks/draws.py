@@ -18,6 +18,12 @@ def wrong_pixels(g: Generator, B: int, P: int) -> tuple[Tensor, Tensor]:
     return logits + 160 * sign, x
 
 
+def sure_pixels(g: Generator, B: int, P: int) -> tuple[Tensor, Tensor]:
+    """Draw logits near ±160 with the pixels of which they are sure: each has probability 1."""
+    logits, _ = wrong_pixels(g, B, P)
+    return logits, (logits > 0).float()
+
+
 def draw_posterior(g: Generator, B: int, D: int) -> tuple[Tensor, Tensor]:
     """Draw a posterior's mean and log-variance (from −2.4 to 0.8), both (B, D)."""
     mu = 1.3 * torch.randn(B, D, generator=g) + 0.3

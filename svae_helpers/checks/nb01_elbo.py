@@ -10,7 +10,8 @@ from .exercise import Case, Evidence, Exercise, exercise
 from .mistakes import Reduction, Terms
 from .mistakes import mistake as M
 
-EXTREMES = {"log p(x, z)", "log q(z | x)", "the distance between images"}
+IMAGES, SAMPLES = "the distance between images", "the distance between samples"
+EXTREMES = {"log p(x, z)", "log q(z | x)", IMAGES, SAMPLES}
 
 
 def _cases(g: Generator) -> Iterator[Case]:
@@ -26,13 +27,19 @@ def _cases(g: Generator) -> Iterator[Case]:
     joint, log_q = draw(8, 3, level=-990.0)
     yield Case((joint, log_q - 990.0), extreme="log q(z | x)")
     apart = torch.tensor([-40.0, -420.0, -950.0])  # images hundreds of nats from each other
-    yield Case((low[0] + apart, low[1]), extreme="the distance between images")
+    yield Case((low[0] + apart, low[1]), extreme=IMAGES)
+    joint, log_q = draw(8, 3)
+    small = torch.arange(8)[:, None] != torch.tensor([3, 5, 6])  # all but one of an image's weights
+    yield Case((joint - 400.0 * small, log_q), extreme=SAMPLES)
+
+
+def _shifted(w: Tensor, by: Tensor) -> Tensor:
+    return by + (w - by).exp().mean(dim=0).log()
 
 
 def _log_mean(w: Tensor) -> Tensor:
     """The log of the weights' mean."""
-    largest = w.amax(dim=0)
-    return largest + (w - largest).exp().mean(dim=0).log()
+    return _shifted(w, w.amax(dim=0))
 
 
 def _log_sum(w: Tensor) -> Tensor:
@@ -51,11 +58,12 @@ OF_WEIGHTS = (
     M("K − 1 for K", lambda w: _log_sum(w) - math.log(len(w) - 1)),
     M("K − 1 for K", lambda w: _log_sum(w) - math.log(max(len(w) - 1, 1))),
     M("B for K", lambda w: _log_sum(w) - math.log(w.shape[1])),
-    M(
-        "maximum of the whole batch",
-        lambda w: w.max() + (w - w.max()).exp().mean(0).log(),
-        extreme="the distance between images",
-    ),
+    M("K · B for K", lambda w: _log_sum(w) - math.log(w.numel())),
+    M("maximum not added back", lambda w: _log_mean(w) - w.amax(0)),
+    M("maximum of the whole batch", lambda w: _shifted(w, w.max()), extreme=IMAGES),
+    M("shifted by another than the largest", lambda w: _shifted(w, w[0]), extreme=SAMPLES),
+    M("shifted by another than the largest", lambda w: _shifted(w, w.mean(0))),
+    M("shifted by another than the largest", lambda w: _shifted(w, w.amin(0))),
     M("underflow", lambda w: w.exp().mean(0).log(), extreme=_in_any_extreme),
     M("log K added", lambda w: _log_sum(w) + math.log(len(w))),
     M("K for log K", lambda w: _log_sum(w) - len(w)),
@@ -82,11 +90,14 @@ log_marginal.mistakes(
     ("arguments swapped", lambda lj, lq: lq - lj),
     ("log_q added", lambda lj, lq: lj + lq),
     ("ratio of sums", lambda lj, lq: (_log_sum(lj) - _log_sum(lq))[None]),
+    ("log_q averaged apart", lambda lj, lq: (_log_mean(lj) - lq.mean(0))[None]),
+    ("logarithms divided", lambda lj, lq: lj / lq),
     ("detached log_q", lambda lj, lq: lj - lq.detach()),
 )
 
 OF_LOG_WEIGHTS = (
-    M("log of mean for mean of logs", _log_mean),
+    M("log of mean for mean of logs", _log_mean, lambda w: w.exp().mean(0).log()),
+    M("log K subtracted", lambda w: w.mean(0) - math.log(len(w))),
     M("sum over samples", lambda w: w.sum(0)),
     M("sign, and sum over samples", lambda w: -w.sum(0)),
     M("largest weight only", lambda w: w.amax(0)),
@@ -101,6 +112,7 @@ OF_LOG_WEIGHTS = (
     M("self-normalised weights", lambda w: (w.softmax(0) * w).sum(0)),
     M("log-weights made positive", lambda w: w.abs().mean(0), lambda w: w.relu().mean(0)),
     M("log-weights made positive", lambda w: w.mean(0).relu()),
+    M("log-weights above 0 cut off", lambda w: w.clamp(max=0).mean(0)),
     M("sign", lambda w: -w.mean(0)),
 )
 
@@ -114,4 +126,6 @@ def elbo(log_joint: Tensor, log_q: Tensor) -> Terms:
 elbo.mistakes(
     ("weighted by q again", lambda lj, lq: len(lj) * lq.exp() * (lj - lq)),
     ("weighted by q again", lambda lj, lq: lq.exp() * (lj - lq)),
+    ("log_q averaged apart", lambda lj, lq: (_log_mean(lj) - lq.mean(0))[None]),
+    ("logarithms divided", lambda lj, lq: lj / lq),
 )

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from .common_mistakes import CROSS_ENTROPY, GAUSSIAN_KL, LOSS, lift, per_image
-from .draws import draw_pixels, draw_posterior, narrow_posterior, wrong_pixels
+from .common_mistakes import CROSS_ENTROPY, FAR_OUT, GAUSSIAN_KL, LOSS, lift, per_image
+from .draws import draw_pixels, draw_posterior, narrow_posterior, sure_pixels, wrong_pixels
 from .exercise import Case, exercise
 from .mathematics import bce, bce_terms, kl_standard, kl_terms
 from .mistakes import Terms, whole
@@ -17,6 +17,7 @@ def _pixel_cases(g: Generator) -> Iterator[Case]:
         yield Case(draw_pixels(g, *shape))
     yield Case((0.1 + 0.8 * torch.rand(3, 5, generator=g), draw_pixels(g, 3, 5)[1]))
     yield Case(wrong_pixels(g, 3, 6), extreme="logits")
+    yield Case(sure_pixels(g, 3, 6), extreme="logits")
 
 
 @exercise("3.1", _pixel_cases, gradients=["logits"], reduction=per_image("pixels"))
@@ -34,7 +35,7 @@ bernoulli_log_likelihood.mistakes(
     ("logarithm forgotten", _likelihood),
     ("log of sum for sum of logs", whole(lambda l, x: _likelihood(l, x).sum(1).log())),
     ("likelihoods multiplied", whole(lambda l, x: _likelihood(l, x).prod(1).log())),
-    *lift(CROSS_ENTROPY, lambda f: lambda l, x: -f(l, x)),
+    *lift(CROSS_ENTROPY + FAR_OUT, lambda f: lambda l, x: -f(l, x)),
 )
 
 
@@ -56,6 +57,8 @@ def gaussian_kl(mu: Tensor, log_var: Tensor) -> Terms:
 gaussian_kl.mistakes(
     ("sign", lambda m, v: -gaussian_kl.right(m, v)),
     ("−1 once for all", whole(lambda m, v: 0.5 * ((m**2 + v.exp() - v).sum(1) - 1))),
+    ("square of the sum", whole(lambda m, v: 0.5 * (m.sum(1) ** 2 + (v.exp() - 1 - v).sum(1)))),
+    ("μ not squared", whole(lambda m, v: 0.5 * (m.norm(dim=1) + (v.exp() - 1 - v).sum(1)))),
     *lift(GAUSSIAN_KL, lambda f: f),
 )
 
@@ -68,7 +71,8 @@ def _loss_cases(g: Generator) -> Iterator[Case]:
     mu, log_var = draw_posterior(g, 4, 2)
     yield Case((logits, x, mu, 0.2 + log_var.abs().clamp(max=0.6)))
     yield Case((logits.sigmoid(), x, mu, log_var))
-    yield Case((*wrong_pixels(g, 2, 5), *draw_posterior(g, 2, 4)), extreme="logits")
+    for far in (wrong_pixels, sure_pixels):
+        yield Case((*far(g, 2, 5), *draw_posterior(g, 2, 4)), extreme="logits")
     yield Case((*draw_pixels(g, 3, 6), *narrow_posterior(g, 3, 4)), extreme="log_var")
 
 
@@ -79,6 +83,6 @@ def vae_loss(logits: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> Terms:
 
 
 vae_loss.mistakes(
-    *lift(CROSS_ENTROPY, lambda f: lambda l, x, m, v: (f(l, x), kl_standard(m, v))),
+    *lift(CROSS_ENTROPY + FAR_OUT, lambda f: lambda l, x, m, v: (f(l, x), kl_standard(m, v))),
     *lift(GAUSSIAN_KL, lambda f: lambda l, x, m, v: (bce(l, x), f(m, v))),
 )

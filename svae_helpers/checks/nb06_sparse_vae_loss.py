@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Generator
 
-from .common_mistakes import CROSS_ENTROPY, LOG_Q, LOSS, PRIOR, lift
-from .draws import draw_pixels, draw_posterior, narrow_posterior, wrong_pixels
+from .common_mistakes import CROSS_ENTROPY, FAR_OUT, LOG_Q, LOSS, PRIOR, lift
+from .draws import draw_pixels, draw_posterior, narrow_posterior, sure_pixels, wrong_pixels
 from .exercise import Case, exercise
 from .mathematics import (
     LOG_2PI,
@@ -38,7 +38,8 @@ def _cases(g: Generator) -> Iterator[Case]:
     yield Case((*wide[:3], wide[3].abs().clamp(max=0.7) + 0.1, *wide[4:]))
     yield Case((wide[0].sigmoid(), *wide[1:]))
     yield from (Case(draw(1, 6, 2, 0.6, 0.2)), Case(draw(3, 8, 1, 0.85, 0.01)))
-    yield Case(draw(2, 5, 4, 0.8, 0.05, pixels=wrong_pixels), extreme="logits")
+    for far in (wrong_pixels, sure_pixels):
+        yield Case(draw(2, 5, 4, 0.8, 0.05, pixels=far), extreme="logits")
     yield Case(draw(3, 5, 4, 0.8, 0.05, q=narrow_posterior), extreme="log_var")
     far = draw(2, 6, 3, 0.8, 0.05)
     yield Case((*far[:2], far[2] + 27.0, far[3], far[4] + 27.0, *far[5:]), extreme="z")
@@ -82,10 +83,13 @@ def _at_the_mean(l, x, m, v, z, p, s):
 sparse_vae_loss.mistakes(
     *lift(PRIOR, lambda f: _loss(prior=f)),
     *lift(LOG_Q, lambda f: _loss(q=f)),
-    *lift(CROSS_ENTROPY, _loss),
+    *lift(CROSS_ENTROPY + FAR_OUT, _loss),
     ("one mixture per vector", _one_mixture_a_vector),
     ("log-ratio made positive", _kl(lambda lq, lp: (lq - lp).abs())),
     ("log-ratio made positive", _kl(lambda lq, lp: (lq - lp).relu())),
+    ("clamped at 0", _kl(lambda lq, lp: (lq - lp).sum(1, keepdim=True).relu())),
+    ("clamped at 0", _kl(lambda lq, lp: (lq - lp).sum(1).mean().relu()[None, None])),
+    ("log q under N(0, 1)", _loss(q=lambda z, m, v: log_normal(z, 1.0))),
     ("closed-form entropy", _loss(q=lambda z, m, v: -0.5 * (1 + v + LOG_2PI) + 0 * z)),
     ("closed-form entropy", _loss(q=lambda z, m, v: -0.5 * (1 + v + LOG_2PI))),
     ("KL to N(0, I)", lambda l, x, m, v, z, p, s: (bce(l, x), kl_standard(m, v))),

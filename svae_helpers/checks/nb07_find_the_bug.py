@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from . import estimates
-from .common_mistakes import CROSS_ENTROPY, lift
+from .common_mistakes import CROSS_ENTROPY, ROUNDED, lift
 from .draws import draw_pixels, wrong_pixels
 from .estimates import (
     GENERAL,
@@ -104,6 +104,6 @@ find_the_bug.mistakes(
     ("cross-entropy forgotten", _loss(lambda b: 0 * b.sum())),
     *lift(REDUCED, lambda f: _loss(_right, lambda t: f(t).mean())),
     ("KL to N(0, I)", _standard),
-    *lift(CROSS_ENTROPY, lambda f: _loss(cross_entropy=f)),
+    *lift(CROSS_ENTROPY + ROUNDED, lambda f: _loss(cross_entropy=f)),
     M("cross-entropy off", _loss(lambda b: _right(b) / 784), extreme=estimates.off_alike),
 )

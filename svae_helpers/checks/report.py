@@ -17,7 +17,7 @@ def counter_example(exercise: Any, evidence: Any) -> tuple[str, str]:
     ]
     if not wrong:
         return "", ""
-    case, mine, right = min(wrong, key=lambda row: bool(row[0].extreme))
+    case, mine, right = min(wrong, key=lambda row: (not row[1].isnan().any(), row[0].extreme))
     difference = (mine.double() - right.double()).abs().nan_to_num(torch.inf, torch.inf, torch.inf)
     index = torch.unravel_index(difference.argmax(), difference.shape)
     inputs, full = [], []

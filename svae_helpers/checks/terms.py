@@ -18,6 +18,7 @@ SAID = {  # by coefficient: the mistake's name, and what is said about the term
     2.0: ("counted twice", "is counted twice"),
     0.5: ("halved", "is halved"),
 }
+PLAIN = {1.0, *SAID, 3.0, 4.0, 0.25}  # a small term has no other factor: it stands for another
 DETACHED = {0.0: ("detached", "is detached: the values are right, the gradients are not")}
 
 
@@ -65,9 +66,9 @@ def wrong_factors(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Calla
         except (RuntimeError, IndexError):
             continue
         rounded = {name: float(f"{c:.3g}") for name, c in (factors or {}).items()}
-        if len(set(rounded.values())) > 1:  # one factor on everything: see `relation`
-            found = _said(exercise, rounded, SAID) + reduction
-            yield together(found), scaled(exercise, factors, reduce)
+        found = _said(exercise, rounded, SAID)
+        if len(set(rounded.values())) > 1 and found:  # one factor on everything: see `relation`
+            yield together(found + reduction), scaled(exercise, factors, reduce)
 
 
 def detached_terms(exercise: Any, evidence: Any) -> Mistake | None:
@@ -91,13 +92,19 @@ def detached_terms(exercise: Any, evidence: Any) -> Mistake | None:
 
 
 def _said(exercise: Any, factors: dict[str, float], words: dict) -> list[Mistake]:
-    """Mistakes for the wrong factors; one where a whole group, "KL: …: …", has the same."""
+    """Mistakes for the wrong factors; one where a whole group, "KL: …: …", has the same.
+
+    None at all where a part of a group has an odd factor.
+    """
     wrong: dict[float, list[str]] = {}
     for name, c in factors.items():
         parts = name.split(": ")
         starts = [": ".join(parts[:k]) for k in range(1, len(parts) + 1)]
         alike = (s for s in starts if {d for n, d in factors.items() if n.startswith(s)} == {c})
-        short = next(alike).split(": ")[-1]
+        group = next(alike)
+        if ": " in group and c not in PLAIN:
+            return []
+        short = group.split(": ")[-1]
         if c != 1.0 and short not in wrong.setdefault(c, []):
             wrong[c].append(short)
     found = []
