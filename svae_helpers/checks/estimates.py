@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from .mathematics import LOG_2PI, bce, log_q, std, uniform
+from .mistakes import Mistake, texts_of
 from .mistakes import mistake as M
 from .random_exercise import Caller, Findings
-from .statistics import mean_p, upper_chi2_p
+from .statistics import mean_p, twins, upper_chi2_p
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
     def exact(prior: Prior, q: Sequence[Tensor]) -> Tensor:
         return mean(prior.kl(*q).sum(1) + base)
 
-    def errors(prior: Prior, calls: int, K: int = K) -> Tensor:
+    def errors(prior: Prior, calls: int, K: int = K, log_prior: Callable | None = None) -> Tensor:
         q = posterior(prior, B, D)
-        found = call.times(calls, *pixels, *q, prior.log_prob, K)
+        found = call.times(calls, *pixels, *q, log_prior or prior.log_prob, K)
         return found.reshape(calls, -1) - exact(prior, [t.double() for t in q])
 
     def note(name: str, found: Tensor, where: str) -> None:
@@ -99,11 +100,20 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         seen.test(name, upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
     seen.look("first errors", errors(LINEAR, 8).mean(1))  # tells most mistakes apart
+    kept: list[Tensor] = []
+
+    def watched(z: Tensor) -> Tensor:
+        kept.append(z.detach().clone())
+        return WAVES.log_prob(z)
+
+    call(*pixels, *posterior(WAVES, B, D), watched, K)
+    kept.clear()  # what it takes to learn the kind of a right answer
+    note("waves", errors(WAVES, 24, K, watched), "at q = N(0.3, 0.7²)")
+    _note_draws(seen, kept, *posterior(WAVES, B, D), 24 * K)
     values, found, wanted = _gradients(call, GENERAL, exact, (B, D, K), 16, pixels)
     note("general", values, "for a curved prior")
     for name, got, want in zip(("mu", "log_var"), found, wanted):
         _note_gradient(seen, name, images * got, images * want)
-    note("waves", errors(WAVES, 24), "at q = N(0.3, 0.7²)")
     note("log_var", errors(NARROW, 24), "for log σ² from −8 to −4")
     _, (got, _), (want, _) = _gradients(call, LINEAR, exact, (B, D, 2), 8, pixels)
     # Pathwise, a draw's gradient in mu is (z − centre)/width², of standard deviation 1/width.
@@ -125,6 +135,20 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         if not pixels:
             text = "the estimates of different images err together: their noise is shared"
             note_scatter(f"images of {k}", e.mean(dim=1) * math.sqrt(B), text)
+
+
+def _note_draws(seen: Findings, kept: list[Tensor], mu: Tensor, log_var: Tensor, K: int) -> None:
+    """Note what is certain of the draws, where log p is asked for z of shape (…, B, D) only."""
+    shared, few = set(), False
+    if kept and all(z.shape[-2:] == mu.shape for z in kept):
+        e = torch.cat([(z - mu).reshape(-1, *mu.shape) for z in kept]) / std(log_var)
+        shared, different = twins(e), len(e[:, 0, 0].unique())
+        if few := different < 0.98 * K:
+            text = f"log p is asked for {different} different draws of a latent where {K} are due."
+            seen.fault("draws", text)
+    for name in sorted(shared):
+        seen.fault(name, f"Some (or all) {name} have the same noise, or its mirror image.")
+    seen.look("draws", torch.tensor([[few, "images" in shared, "latents" in shared]] * 4))
 
 
 def _size(e: Tensor) -> float:
@@ -176,17 +200,23 @@ def drawn(**parts: Callable) -> Callable:
     return partial(draw, **parts)
 
 
+def centred(K: int, *shape: int) -> Tensor:
+    """Noise whose mean over the draws is 0."""
+    e = torch.randn(K, *shape)
+    return e - e.mean(0) if K > 1 else e
+
+
 def detached(mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor:
     """Draws that carry no gradient."""
     return draw(mu, log_var, num_samples).detach()
 
 
-def log_ratio(sampler=draw, integrand=torch.sub, density=log_q) -> Callable:
-    """Build log q − log p at K draws, (K, B, D), from how it draws and what it compares."""
+def log_ratio(sampler=draw, integrand=torch.sub, density=log_q, at=lambda z, mu: z) -> Callable:
+    """Build log q − log p at K draws, (K, B, D), from how it draws and what it compares, where."""
 
     def estimate(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
         z = sampler(mu, log_var, num_samples)
-        return integrand(density(z, mu, log_var), log_prior(z))
+        return integrand(density(z, mu, log_var), log_prior(at(z, mu)))
 
     return estimate
 
@@ -227,10 +257,33 @@ def _of(integrand: Callable) -> Callable:
     return log_ratio(integrand=integrand)
 
 
+def _noise(shape: Callable) -> Callable:
+    return log_ratio(drawn(noise=lambda *sizes: torch.randn(shape(*sizes))))
+
+
 def _less(width: float, constant: float) -> Callable:
     """Build log-ratios whose log q lacks a share of ½ log σ² and of ½ log 2π."""
     C = 0.5 * constant * LOG_2PI
     return log_ratio(density=lambda z, m, v: log_q(z, m, v) + 0.5 * width * v + C)
+
+
+def _only(fault: str) -> Callable:
+    """Build the question whether this fault is all that is wrong, but for the scatter."""
+    beside = ("scatter", "images of")
+    return lambda seen: (
+        {fault} == seen.faults.keys() | {n for n in seen.failed if not n.startswith(beside)}
+    )
+
+
+def pairs(number: str, firsts: Sequence, seconds: Sequence, put: Callable) -> list[Mistake]:
+    """Two mistakes at once; `put` builds an answer from the first's spelling and the second's."""
+    texts = texts_of(number)
+    both = [(f"{a.name}, and {b.name}", a, b) for a in firsts for b in seconds]
+    told = "Two mistakes at once. {} And: {}"
+    return [
+        M(name, put(a.variants[0], b.variants[0]), told.format(texts[a.name], texts[b.name]))
+        for name, a, b in both
+    ]
 
 
 def _clamped(m: Tensor, v: Tensor, log_prior: Callable, K: int) -> Tensor:
@@ -238,8 +291,16 @@ def _clamped(m: Tensor, v: Tensor, log_prior: Callable, K: int) -> Tensor:
 
 
 SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
-    M("ε shared between images", log_ratio(drawn(noise=lambda K, B, D: torch.randn(K, 1, D)))),
-    M("ε shared between latents", log_ratio(drawn(noise=lambda K, B, D: torch.randn(K, B, 1)))),
+    M("ε shared between images", _noise(lambda K, B, D: (K, 1, D)), extreme=_only("images")),
+    M("ε shared between latents", _noise(lambda K, B, D: (K, B, 1)), extreme=_only("latents")),
+    M("one ε for everything", _noise(lambda K, B, D: (K, 1, 1))),
+    M("noise centred over the draws", log_ratio(drawn(noise=centred))),
+    M("mu detached in the draws", log_ratio(lambda m, v, K: draw(m.detach(), v, K))),
+    M("σ detached in the draws", log_ratio(drawn(scale=lambda v: std(v).detach()))),
+    M("draws from N(0, 1)", log_ratio(lambda m, v, K: torch.randn(K, *m.shape))),
+    M("weighted by q again", _of(lambda lq, lp: lq.exp() * (lq - lp))),
+    M("log q at mu", log_ratio(density=lambda z, m, v: log_q(m, m, v) + 0 * z)),
+    M("log σ² not halved", log_ratio(density=lambda z, m, v: log_q(z, m, v) - 0.5 * v)),
     M("detached samples", log_ratio(detached)),
     M("score function", score_function),
     M("log q detached", _of(lambda lq, lp: lq.detach() - lp)),
@@ -256,6 +317,7 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).relu())),
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).abs())),
     M("one sample where num_samples were asked for", log_ratio(lambda m, v, K: draw(m, v, 1))),
+    M("not num_samples draws", log_ratio(lambda m, v, K: draw(m, v, 10)), extreme=_only("draws")),
     M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, max(K - 1, 1)))),
     M("variance for standard deviation", log_ratio(drawn(scale=torch.exp))),
     M("log_var taken for log σ", lambda m, v, p, K: log_ratio()(m, 2 * v, p, K)),
@@ -265,8 +327,11 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("σ forgotten", log_ratio(drawn(scale=torch.ones_like))),
     M("uniform noise", log_ratio(drawn(noise=torch.rand)), log_ratio(drawn(noise=uniform))),
     M("uniform noise", log_ratio(drawn(noise=lambda *shape: 2 * torch.rand(*shape) - 1))),
-    M("evaluated at the mean", log_ratio(drawn(noise=torch.zeros))),
+    M("evaluated at the mean", log_ratio(drawn(noise=torch.zeros)), log_ratio(at=lambda z, m: m)),
+    M("evaluated at the mean", log_ratio(at=lambda z, m: z.mean(0))),
 )
+TWOFOLD = {"KL with the wrong sign", "log_var taken for log σ", "variance for standard deviation"}
+TWOFOLD = [m for m in SHARED if m.name in TWOFOLD]  # of two mistakes at once, often the first
 
 REDUCED = (  # mistakes in how log-ratios, (K, B, D), become a KL per image, (B,)
     M("mean over latents", lambda t: t.mean(0).mean(-1)),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from .estimates import detached, draw, drawn
+from .estimates import centred, detached, draw, drawn
 from .mathematics import std, uniform
 from .random_exercise import Caller, Findings, random_exercise
 from .statistics import chi2_p, correlation, mean_p
@@ -47,6 +47,10 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     seen.look("scatter", (torch.stack(widths, dim=1) + 1e-3).log(), between=True)
     seen.look("shared", [correlation(c[0::2], c[1::2]) for c in e - e.mean(0)], between=True)
     seen.look("curved scatter", ((curved - curved.mean(0)).std(1) + 1e-3).log(), between=True)
+    mu = MU[-2:]  # so few latents that even a score function shows what it is on average
+    few = call.times(CALLS, lambda z: (z - mu).sum(-1), mu, LOG_VAR[-2:], 64).mean(1)
+    seen.look("few latents", few)
+    seen.test("few latents", mean_p(few - 1), f"for a sum it is {few.mean():.3g} on average, not 1")
     for side in (left, right):
         text = f"for an f that couples two latents it is {side.mean():.3g} on average, not 0.135"
         seen.test(f"curved {len(seen.tests)}", mean_p(side.flatten() - math.exp(-2)), text)
@@ -141,12 +145,21 @@ gradient_estimate.mistakes(
     ("detached samples", _gradient(lambda m, v, K: detached(m, v, K) + 0 * m)),
     ("score function", _score_function),
     ("score function with a baseline", _with_baseline),
+    (
+        "pathwise and score-function gradients added",
+        lambda *a: _gradient()(*a) + _score_function(*a),
+    ),
+    ("one gradient for all latents", lambda f, m, *a: _gradient()(f, m, *a).sum().expand(len(m))),
+    ("f of the mean draw", _gradient(lambda *a: draw(*a).mean(0, keepdim=True))),
+    ("noise centred over the draws", _gradient(drawn(noise=centred))),
     ("one sample where num_samples were asked for", _gradient(lambda m, v, K: draw(m, v, 1))),
     ("K − 1 draws", _gradient(lambda m, v, K: draw(m, v, K - 1))),
     ("K − 1 draws", _gradient(lambda m, v, K: draw(m, v, max(K - 1, 1)))),
     ("more draws than asked for", _gradient(lambda m, v, K: draw(m, v, 10 * K))),
+    ("more draws than asked for", _gradient(lambda m, v, K: draw(m, v, K + 1))),
     ("mirrored draws", _gradient(drawn(noise=_mirrored))),
     ("sum over samples", _gradient(reduce=torch.sum)),
+    ("divided by K twice", _gradient(reduce=lambda values: values.mean() / len(values))),
     ("variance for standard deviation", _gradient(drawn(scale=torch.exp))),
     ("log_var taken for σ", _gradient(drawn(scale=lambda v: v))),
     ("σ forgotten", _gradient(drawn(scale=torch.ones_like))),
@@ -155,5 +168,8 @@ gradient_estimate.mistakes(
     ("uniform noise", _gradient(drawn(noise=torch.rand)), _gradient(drawn(noise=uniform))),
     ("uniform noise", _gradient(drawn(noise=lambda K, D: 2 * torch.rand(K, D) - 1))),
     ("gradient with respect to log_var", _gradient(wrt=1)),
+    ("gradient with respect to σ", lambda f, m, v, K: _gradient(wrt=1)(f, m, v, K) * 2 / std(v)),
+    ("gradient in ε for one in mu", lambda f, m, v, K: _gradient()(f, m, v, K) * std(v)),
+    ("divided by σ", lambda f, m, v, K: _gradient()(f, m, v, K) / std(v)),
     ("sign", _gradient(reduce=lambda values: -values.mean())),
 )

@@ -13,9 +13,11 @@ from .estimates import (
     LINEAR,
     REDUCED,
     SHARED,
+    TWOFOLD,
     detached,
     differentiate,
     log_ratio,
+    pairs,
     posterior,
 )
 from .mathematics import bce, kl_standard
@@ -87,6 +89,7 @@ def _standard(l, x, m, v, log_prior, K):
 
 
 cut = log_ratio(detached)
+APART = (M("mean over pixels", torch.mean), M("batch summed in one term", torch.sum))
 find_the_bug.mistakes(
     ("detached samples and mean over latents", _loss(_right, torch.mean, ratio=cut)),
     ("detached samples and batch summed in one term", _loss(torch.sum, ratio=cut)),
@@ -94,7 +97,10 @@ find_the_bug.mistakes(
     ("mean over latents and batch summed in one term", _loss(torch.sum, torch.mean)),
     ("batch summed in one term", _loss(torch.sum), _loss(_right, _batch_summed)),
     *lift(SHARED, lambda f: _loss(ratio=f)),
+    *pairs("7.2", TWOFOLD, APART, lambda f, g: _loss(g, ratio=f)),
+    *pairs("7.2", TWOFOLD, REDUCED[:1], lambda f, g: _loss(_right, lambda t: g(t).mean(), ratio=f)),
     ("mean over pixels", _loss(torch.mean)),
+    ("divided by B twice", _loss(lambda b: _right(b) / len(b), lambda t: _kl(t) / t.shape[1])),
     ("mean over everything", _loss(torch.mean, torch.mean)),
     ("batch summed", _loss(torch.sum, _batch_summed)),
     ("batch not averaged", _loss(lambda b: b.sum(1), lambda t: t.mean(0).sum(1))),
