@@ -42,6 +42,7 @@ def _cases(g: Generator) -> Iterator[Case]:
         yield Case(draw(2, 5, 4, 0.8, 0.05, pixels=far), extreme="logits")
     yield Case(draw(3, 5, 4, 0.8, 0.05, q=narrow_posterior), extreme="log_var")
     far = draw(2, 6, 3, 0.8, 0.05)
+    yield Case((*far[:2], far[2] + 5.0, *far[3:]))  # at a draw that q hardly makes: log q < log p
     yield Case((*far[:2], far[2] + 27.0, far[3], far[4] + 27.0, *far[5:]), extreme="z")
 
 

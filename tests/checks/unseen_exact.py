@@ -285,7 +285,11 @@ tried(
     ("not summed", lambda m, v: kls(m, v), "latents not summed"),
     ("other axis", lambda m, v: kls(m, v).sum(0), "wrong axis"),
     ("batch mean", lambda m, v: kls(m, v).sum(1).mean(), "batch averaged"),
-    ("sum of μ squared", lambda m, v: 0.5 * (m.sum(1) ** 2 + (v.exp() - 1 - v).sum(1)), UNNAMED),
+    (
+        "sum of μ squared",
+        lambda m, v: 0.5 * (m.sum(1) ** 2 + (v.exp() - 1 - v).sum(1)),
+        "square of the sum",
+    ),
     (
         "reverse, mean",
         lambda m, v: kl_divergence(Normal(0.0, 1.0), Normal(m, std(v))).mean(1),
@@ -367,7 +371,7 @@ tried(
         "sigmoid twice, and batch summed in one term",
     ),
     ("float", vae(lambda c, k: (c.sum(1) + k.sum(1)).mean().item()), "wrong type"),
-    ("free bits", vae(lambda c, k: (c.sum(1) + k.clamp(min=0.5).sum(1)).mean()), UNNAMED),
+    ("free bits", vae(lambda c, k: (c.sum(1) + k.clamp(min=0.5).sum(1)).mean()), "free bits"),
     (
         "KL of the batch's mean",
         lambda l, x, m, v: bce(l, x).sum(1).mean() + kls(m.mean(0), v.mean(0)).sum(),

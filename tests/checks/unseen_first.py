@@ -281,7 +281,7 @@ tried(
         lambda l, x: Bernoulli(l.sigmoid().clamp(1e-6, 1 - 1e-6)).log_prob(x).sum(1),
         "clamped probabilities",
     ),
-    ("clamp logits", lambda l, x: -bce(l.clamp(-20, 20), x).sum(1), "clamped probabilities"),
+    ("clamp logits", lambda l, x: -bce(l.clamp(-20, 20), x).sum(1), "clamped logits"),
     ("mean pixel", lambda l, x: -bce(l, x).mean(1), "mean over pixels"),
     ("white only", lambda l, x: (x * F.logsigmoid(l)).sum(1), "black pixels forgotten"),
     (
@@ -762,7 +762,7 @@ tried(
     ("kl minus", S(red=lambda c, k: (c.sum(1) - k.sum(1)).mean()), "KL with the wrong sign"),
     ("sum", S(red=lambda c, k: c.sum() + k.sum()), "batch summed"),
     ("beta .3", S(red=lambda c, k: (c.sum(1) + 0.3 * k.sum(1)).mean()), "KL times a factor"),
-    ("relu", S(red=lambda c, k: (c.sum(1) + k.sum(1).relu()).mean()), UNNAMED),
+    ("relu", S(red=lambda c, k: (c.sum(1) + k.sum(1).relu()).mean()), "clamped at 0"),
     (
         "relu lat",
         S(red=lambda c, k: (c.sum(1) + k.relu().sum(1)).mean()),
