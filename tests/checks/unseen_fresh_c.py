@@ -978,7 +978,6 @@ def find_the_bug_x3(logits, x, mu, log_var, log_prior, num_samples):
     q = Normal(mu, torch.exp(0.5 * log_var))
     z = q.rsample((num_samples,))
     kl = (q.log_prob(z) - log_prior(z)).mean(0).sum(-1)
-    bce = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
     return F.binary_cross_entropy_with_logits(logits, x) + kl.mean()
 
 
