@@ -181,6 +181,7 @@ predicted_kl_draws.mistakes(
 )
 
 
+SLAB = "If q is the spike, p is π times it plus the slab, and more than π q: it costs less."
 LESS = "No single Gaussian is spike and slab at once, and 20 latents pay for that."
 MORE = "q may choose its width, and a narrow one costs far less than a nat per latent."
 
@@ -194,7 +195,7 @@ def predicted_floor() -> float:
 predicted_floor.mistakes(
     ("free", lambda: 0.0, "A KL of 0 needs q = p, and no single Gaussian is this mixture."),
     ("one latent's", lambda: predicted_floor.right() / 20, "About one latent's; here are 20."),
-    ("the spike alone", lambda: -20 * math.log(SPIKE_PROB)),
+    ("the spike alone", lambda: -20 * math.log(SPIKE_PROB), f"About 20 · (−log π). {SLAB}"),
     ("q = N(0, 1)", lambda: 20 * _moments(0.0, 1.0)[0], "q = N(0, 1) pays that; a narrower, less."),
 )
 
