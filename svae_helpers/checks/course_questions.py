@@ -65,6 +65,7 @@ predicted_slopes.mistakes(
     ("a negative slope", lambda: (1.0, -SHRUNK), lambda: (-1.0, SHRUNK)),
     ("beyond the image", *(lambda pair=p: pair for p in BEYOND)),
     ("halfway", lambda: (1.0, 0.5)),
+    ("the spike's variance squared", lambda: (1.0, SPIKE_VAR**2 / (SPIKE_VAR**2 + 0.5**2))),
     ("the spike's variance", lambda: (1.0, SPIKE_VAR)),
     ("shrunk to nothing", lambda: (1.0, 0.0), "The spike has a width: some of x comes through."),
 )
@@ -127,6 +128,7 @@ undecided_sizes.mistakes(
     ("the curve of v = 0.0025", lambda: _sizes(0.0025)[::2], "That is the dotted curve."),
     ("in the other order", lambda: (HIGH, LOW), "The smaller size comes first."),
     ("the crossover", lambda: (EVEN, EVEN), lambda: (LOW, EVEN), lambda: (EVEN, HIGH)),
+    ("the spike's width", lambda: (math.sqrt(SPIKE_VAR), EVEN)),
     ("heights for sizes", lambda: (0.2, 0.8)),
     ("squares for sizes", lambda: (LOW**2, HIGH**2), "That is z²; |z| is its root."),
     ("minus and plus", lambda: (-LOW, LOW), lambda: (-HIGH, HIGH)),
@@ -174,10 +176,12 @@ def predicted_kl_draws() -> float:
 predicted_kl_draws.mistakes(
     ("one latent's", lambda: VARIANCE_OF_ONE / 0.1**2, f"About what one latent needs. {ADD}"),
     ("the square forgotten", lambda: math.sqrt(20 * VARIANCE_OF_ONE) / 0.1),
+    ("errors added, and the square forgotten", lambda: 20 * math.sqrt(VARIANCE_OF_ONE) / 0.1),
     ("errors added", lambda: 20**2 * VARIANCE_OF_ONE / 0.1**2, f"Errors partly cancel. {ADD}"),
 )
 
 
+SLAB = "If q is the spike, p is π times it plus the slab, and more than π q: it costs less."
 LESS = "No single Gaussian is spike and slab at once, and 20 latents pay for that."
 MORE = "q may choose its width, and a narrow one costs far less than a nat per latent."
 
@@ -191,6 +195,7 @@ def predicted_floor() -> float:
 predicted_floor.mistakes(
     ("free", lambda: 0.0, "A KL of 0 needs q = p, and no single Gaussian is this mixture."),
     ("one latent's", lambda: predicted_floor.right() / 20, "About one latent's; here are 20."),
+    ("the spike alone", lambda: -20 * math.log(SPIKE_PROB), f"About 20 · (−log π). {SLAB}"),
     ("q = N(0, 1)", lambda: 20 * _moments(0.0, 1.0)[0], "q = N(0, 1) pays that; a narrower, less."),
 )
 

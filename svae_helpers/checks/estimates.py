@@ -140,7 +140,7 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
 def _note_draws(seen: Findings, kept: list[Tensor], mu: Tensor, log_var: Tensor, K: int) -> None:
     """Note what is certain of the draws, where log p is asked for z of shape (…, B, D) only."""
     shared, few = set(), False
-    if kept and all(z.shape[-2:] == mu.shape for z in kept):
+    if kept and not seen.repeats and all(z.shape[-2:] == mu.shape for z in kept):
         e = torch.cat([(z - mu).reshape(-1, *mu.shape) for z in kept]) / std(log_var)
         shared, different = twins(e), len(e[:, 0, 0].unique())
         if few := different < 0.98 * K:

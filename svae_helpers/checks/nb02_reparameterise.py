@@ -50,7 +50,7 @@ def _test_noise(e: Tensor, seen: Findings) -> None:
         p = chi2_p(float(e[..., d].square().sum()), n / LATENTS)
         text = f"at log σ² = {LOG_VAR[d]:.2g} the spread of z does not follow exp(log_var / 2)"
         seen.test(f"spread {d}", p, text)
-    alike = twins(e)
+    alike, e = twins(e), e / (e.square().mean().sqrt() + 1e-9)
     for axis, name in ((1, "images"), (2, "latents")):
         sums = e.sum(axis) / math.sqrt(e.shape[axis])  # what is shared adds up or cancels in them
         text = f"the noise of one of the {name} tells the noise of another"

@@ -42,9 +42,10 @@ class Question(Check):
             return verdict(FAILED, n, text, "wrong type")
         if all(map(self.near, given, right)):
             return verdict(PASSED, n, f"Right: {_listed(right)} {self.unit}".strip() + ".")
-        for mistake, wrong in known:
-            if len(wrong) == len(given) and all(map(self.near, given, wrong)):
-                return verdict(FAILED, n, mistake.explanation, mistake.name)
+        close = [m for m in known if len(m[1]) == len(given) and all(map(self.near, given, m[1]))]
+        if close:
+            mistake, _ = min(close, key=lambda m: _distance(given, m[1]))
+            return verdict(FAILED, n, mistake.explanation, mistake.name)
         if len(given) > 1 or isinstance(right[0], (str, bool)):
             return verdict(FAILED, n, f"{_listed(given)} is not the answer.")
         high = given[0] > right[0]
@@ -84,6 +85,10 @@ def _plain(answer: Any) -> tuple:
     if isinstance(answer, (tuple, list)):
         return tuple(part for parts in map(_plain, answer) for part in parts)
     return (answer,)
+
+
+def _distance(given: tuple, known: tuple) -> float:
+    return sum(abs(a - b) for a, b in zip(given, known) if isinstance(b, Real))
 
 
 def _comparable(given: Any, wanted: Any) -> bool:

@@ -281,7 +281,6 @@ RANDOM_SPELLINGS = {
         lambda mu, log_var: mu - log_var.exp().sqrt() * torch.randn(mu.shape),
         lambda mu, log_var: normal(mu, log_var).rsample(),
         lambda m, v: m.double() + (v.double() / 2).exp() * torch.randn(m.shape).double(),
-        lambda m, v: m + torch.exp(v / 2) * antithetic(tuple(m.shape)),
         own_generator,
     ],
     "gradient_estimate": [

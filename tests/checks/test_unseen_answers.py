@@ -10,6 +10,7 @@ from . import (
     unseen_exact,
     unseen_first,
     unseen_fresh_exact,
+    unseen_fresh_c,
     unseen_questions,
     unseen_random,
 )
@@ -21,6 +22,7 @@ MODULES = (
     unseen_exact,
     unseen_first,
     unseen_fresh_exact,
+    unseen_fresh_c,
     unseen_questions,
     unseen_random,
 )

@@ -217,7 +217,7 @@ tried(
     ),
     ("std+eps", lambda m, v: m + (std(v) + 0.1) * torch.randn_like(m), "clamped σ"),
     ("clamp -5", lambda m, v: m + std(v.clamp(min=-5)) * torch.randn_like(m), "clamped σ"),
-    ("softplus", lambda m, v: m + F.softplus(v) * torch.randn_like(m), "log_var taken for σ"),
+    ("softplus", lambda m, v: m + F.softplus(v) * torch.randn_like(m), "softplus for exp"),
     ("eps squared", lambda m, v: m + std(v) * torch.randn_like(m) ** 2, "noise not normal"),
     (
         "two eps averaged",

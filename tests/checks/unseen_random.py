@@ -53,7 +53,11 @@ tried(
         lambda m, v: (m + v.exp() * torch.randn_like(m)).detach(),
         "gradients do not flow",
     ),
-    ("uniform variance", lambda m, v: m + v.exp() * torch.rand_like(m), "uniform noise"),
+    (
+        "uniform variance",
+        lambda m, v: m + v.exp() * torch.rand_like(m),
+        "uniform noise, and variance for standard deviation",
+    ),
     ("no mean", lambda m, v: std(v) * torch.randn_like(m) + 0 * m, "mean forgotten"),
     ("minus the mean", lambda m, v: std(v) * torch.randn_like(m) - m, "mean with the wrong sign"),
     ("no noise", lambda m, v: m + std(v), "σ for noise"),
@@ -268,7 +272,11 @@ WRONG_KL = [
         "KL times a factor",
     ),
     ("detached and summed over K", kl(detached, red=lambda t: t.sum(0).sum(1)), UNNAMED),
-    ("variance and mean over latents", kl(variance, red=lambda t: t.mean(0).mean(1)), UNNAMED),
+    (
+        "variance and mean over latents",
+        kl(variance, red=lambda t: t.mean(0).mean(1)),
+        "variance for standard deviation, and mean over latents",
+    ),
     ("largest", kl(red=lambda t: t.amax(0).sum(1)), "largest sample"),
     ("prior's mean", kl(integ=lambda q, p: q - p.mean()), UNNAMED),
     (
