@@ -5,11 +5,25 @@ from collections import Counter
 import pytest
 import torch
 
-from . import unseen_built, unseen_exact, unseen_first, unseen_questions, unseen_random
+from . import (
+    unseen_built,
+    unseen_exact,
+    unseen_first,
+    unseen_fresh_b,
+    unseen_questions,
+    unseen_random,
+)
 from .catalogue import EXERCISES, INSPECTIONS
 from .unseen import MADE, RIGHT, TABLE, UNNAMED
 
-MODULES = (unseen_built, unseen_exact, unseen_first, unseen_questions, unseen_random)
+MODULES = (
+    unseen_built,
+    unseen_exact,
+    unseen_first,
+    unseen_fresh_b,
+    unseen_questions,
+    unseen_random,
+)
 NAMED = 0.97  # of the refusals
 
 
