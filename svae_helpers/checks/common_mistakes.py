@@ -115,7 +115,7 @@ def densities(z: Tensor, p: float, v: float) -> tuple[Tensor, Tensor]:
     return p * N(z, v).exp(), (1 - p) * N(z, 1).exp()
 
 
-def _off(z: Tensor, p: float, v: float, spike=0.0, slab=0.0) -> Tensor:
+def shifted(z: Tensor, p: float, v: float, spike=0.0, slab=0.0) -> Tensor:
     """The mixture, with something added to the logarithm of each component."""
     right = joint(z, p, v)
     return torch.logaddexp(right[0] + spike, right[1] + slab)
@@ -133,19 +133,22 @@ PRIOR = (  # of (z, spike_prob, spike_var), log-density per latent
     M("sum of logs for log of sum", lambda z, p, v: p * N(z, v) + (1 - p) * N(z, 1)),
     M("sum of logs for log of sum", lambda z, p, v: sum(joint(z, p, v))),
     M("underflow", lambda z, p, v: sum(densities(z, p, v)).log(), extreme="z"),
-    M("weights forgotten", lambda z, p, v: _off(z, p, v, -log(p), -log(1 - p))),
+    M("weights forgotten", lambda z, p, v: shifted(z, p, v, -log(p), -log(1 - p))),
     M("weights forgotten", lambda z, p, v: mixed(z, 0.5, v)),
-    M("weights without a logarithm", lambda z, p, v: _off(z, p, v, p - log(p), 1 - p - log(1 - p))),
+    M(
+        "weights without a logarithm",
+        lambda z, p, v: shifted(z, p, v, p - log(p), 1 - p - log(1 - p)),
+    ),
     M("weights without a logarithm", lambda z, p, v: (p * N(z, v)).logaddexp((1 - p) * N(z, 1))),
-    M("one weight forgotten", lambda z, p, v: _off(z, p, v, spike=-log(p))),
-    M("one weight forgotten", lambda z, p, v: _off(z, p, v, slab=-log(1 - p))),
-    M("normaliser forgotten", lambda z, p, v: _off(z, p, v, C + 0.5 * log(v), C)),
-    M("one normaliser forgotten", lambda z, p, v: _off(z, p, v, spike=C + 0.5 * log(v))),
-    M("one normaliser forgotten", lambda z, p, v: _off(z, p, v, spike=0.5 * log(v))),
-    M("one normaliser forgotten", lambda z, p, v: _off(z, p, v, slab=C)),
-    M("2π forgotten", lambda z, p, v: _off(z, p, v, C, C)),
-    M("lost ½ in the prior", lambda z, p, v: _off(z, p, v, -(z**2) / (2 * v), -(z**2) / 2)),
-    M("lost ½ in the prior", lambda z, p, v: _off(z, p, v, -C - 0.5 * log(v), -C)),
+    M("one weight forgotten", lambda z, p, v: shifted(z, p, v, spike=-log(p))),
+    M("one weight forgotten", lambda z, p, v: shifted(z, p, v, slab=-log(1 - p))),
+    M("normaliser forgotten", lambda z, p, v: shifted(z, p, v, C + 0.5 * log(v), C)),
+    M("one normaliser forgotten", lambda z, p, v: shifted(z, p, v, spike=C + 0.5 * log(v))),
+    M("one normaliser forgotten", lambda z, p, v: shifted(z, p, v, spike=0.5 * log(v))),
+    M("one normaliser forgotten", lambda z, p, v: shifted(z, p, v, slab=C)),
+    M("2π forgotten", lambda z, p, v: shifted(z, p, v, C, C)),
+    M("lost ½ in the prior", lambda z, p, v: shifted(z, p, v, -(z**2) / (2 * v), -(z**2) / 2)),
+    M("lost ½ in the prior", lambda z, p, v: shifted(z, p, v, -C - 0.5 * log(v), -C)),
     M("precision for variance", lambda z, p, v: mixed(z, p, 1 / v)),
     M("spike only", lambda z, p, v: N(z, v), lambda z, p, v: joint(z, p, v)[0]),
     M("slab only", lambda z, p, v: N(z, 1), lambda z, p, v: joint(z, p, v)[1]),

@@ -174,7 +174,7 @@ class Exercise(Check):
                 return mistake
         where = evidence.wrong_in()
         for m in self.known + self.reduction.mistakes:
-            named_by_case = steady and where == {m.extreme} != {""}
+            named_by_case = steady and not values_right and where == {m.extreme} != {""}
             if m.extreme(self, evidence) if callable(m.extreme) else named_by_case:
                 return m
         readable = all(o.parts is not None for o in outcomes)

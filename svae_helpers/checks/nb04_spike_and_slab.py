@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from math import log
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import softplus
 
-from .common_mistakes import PRIOR, densities, lift
+from .common_mistakes import PRIOR, densities, lift, shifted
 from .exercise import Case, exercise
 from .mathematics import joint, log_normal, spike_and_slab
 from .mistakes import mistake as M
@@ -38,7 +40,27 @@ def _per_vector(z: Tensor, p: float, v: float) -> Tensor:
     return torch.logaddexp(math.log(p) + spike, math.log(1 - p) + slab)
 
 
+def _log_odds(z: Tensor, p: float, v: float) -> Tensor:
+    spike, slab = joint(z, p, v)
+    return slab - spike
+
+
+def _over_maximum(z: Tensor, p: float, v: float) -> tuple[Tensor, Tensor]:
+    """log p and the slab's responsibility by densities over one maximum for the whole tensor."""
+    both = torch.stack(joint(z, p, v))
+    parts = (both - both.max()).exp()
+    return both.max() + parts.sum(0).log(), parts[1] / parts.sum(0)
+
+
+LIMITS = (5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0)
 log_prob.mistakes(
+    ("clamped z", *(lambda z, p, v, k=k: spike_and_slab(z.clamp(-k, k), p, v) for k in LIMITS)),
+    ("maximum of the whole tensor", lambda *x: _over_maximum(*x)[0]),
+    ("another base", lambda z, p, v: torch.logaddexp2(*joint(z, p, v))),
+    ("half of spike_var taken for σ", lambda z, p, v: spike_and_slab(z, p, v**2 / 4)),
+    ("softplus of the wrong difference", lambda *x: joint(*x)[1] + softplus(_log_odds(*x))),
+    ("z not squared", lambda z, p, v: shifted(z, p, v, (z**2 - z) / (2 * v), (z**2 - z) / 2)),
+    ("1 − log π for log(1 − π)", lambda z, p, v: shifted(z, p, v, slab=1 - log(p) - log(1 - p))),
     *lift(PRIOR, lambda f: f),
     ("logarithm forgotten", lambda z, p, v: sum(densities(z, p, v))),
     ("summed over latents", lambda z, p, v: spike_and_slab(z, p, v).sum(-1)),
@@ -48,11 +70,6 @@ log_prob.mistakes(
     ("sign", lambda z, p, v: -log_prob.right(z, p, v)),
     ("detached", lambda z, p, v: log_prob.right(z.detach(), p, v)),
 )
-
-
-def _log_odds(z: Tensor, p: float, v: float) -> Tensor:
-    spike, slab = joint(z, p, v)
-    return slab - spike
 
 
 @exercise("4.3", _cases, gradients=["z"], tolerance=2e-5, unit="")
@@ -74,12 +91,21 @@ slab_responsibility.mistakes(
     ("spike_var used as a standard deviation", lambda z, p, v: right(z, p, v**2)),
     ("root taken twice", lambda z, p, v: right(z, p, v**0.5)),
     M("underflow", _ratio, extreme="z"),
+    ("maximum of the whole tensor", lambda *x: _over_maximum(*x)[1]),
     ("hard decision", lambda z, p, v: (right(z, p, v) > 0.5).to(z) + 0 * z),
     ("hard decision", lambda z, p, v: (right(z, p, v) > 0.5).to(z)),
     ("log-responsibility", lambda z, p, v: joint(z, p, v)[1] - spike_and_slab(z, p, v)),
     ("not normalised", lambda z, p, v: densities(z, p, v)[1]),
     ("odds for a probability", lambda z, p, v: _log_odds(z, p, v).exp()),
     ("logit for a probability", _log_odds),
+    ("sign of the constant", lambda z, p, v: sigmoid((1 / v - 1) * z**2 - _log_odds(z, p, v))),
+    ("sign of ½ log v", lambda z, p, v: sigmoid(_log_odds(z, p, v) - math.log(v))),
+    ("z not squared", lambda z, p, v: sigmoid(_log_odds(z.abs().sqrt(), p, v))),
+    ("log-odds halved", lambda z, p, v: sigmoid(0.5 * _log_odds(z, p, v))),
+    ("softmax over the latents", lambda z, p, v: joint(z, p, v)[1].softmax(-1)),
+    ("ratio of logarithms", lambda z, p, v: joint(z, p, v)[1] / sum(joint(z, p, v))),
+    ("slab's exponent forgotten", lambda z, p, v: sigmoid(_log_odds(z, p, v) + 0.5 * z**2)),
+    ("Φ for the sigmoid", lambda z, p, v: torch.special.ndtr(_log_odds(z, p, v))),
     ("prior weight only", lambda z, p, v: torch.full_like(z, 1 - p)),
     ("prior weight only", lambda z, p, v: 1 - p + 0 * z),
     ("normaliser forgotten", lambda z, p, v: sigmoid(_log_odds(z, p, v) - 0.5 * math.log(v))),

@@ -66,7 +66,7 @@ active_count.mistakes(
     ("threshold at 0", lambda m, p, v: m > 0, lambda m, p, v: m != 0),
     ("threshold at 0", _past(lambda p, v: 1e-2), _past(lambda p, v: 1e-6)),
     ("absolute value forgotten", lambda m, p, v: m > _edge(p, v)),
-    ("inactive counted", lambda m, p, v: m.abs() <= _edge(p, v)),
+    ("inactive counted", lambda m, p, v: ~active_count.right(m, p, v)),
     ("spike and slab swapped", lambda m, p, v: active_count.right(m, 1 - p, v)),
     ("spike and slab swapped", _past(lambda p, v: _edge(1 - p, v))),
     ("spike and slab swapped", _past(lambda p, v: torch.tensor(_square(1 - p, v)).sqrt())),
@@ -85,5 +85,13 @@ active_count.mistakes(
     ("expected count", _soft),
     ("responsibility above another number than ½", lambda m, p, v: _soft(m, p, v) > 0.9),
     ("responsibility above another number than ½", lambda m, p, v: _soft(m, p, v) > 0.8),
+    ("responsibility above another number than ½", lambda m, p, v: _soft(m, p, v) > p),
+    (
+        "log-odds halved",
+        _past(lambda p, v: (_square(p, v) - log(p / (1 - p)) / (1 / v - 1)) ** 0.5),
+    ),
+    ("slab's exponent forgotten", _past(lambda p, v: _edge(p, v) * (1 - v) ** 0.5)),
+    ("crossover rounded", *(_past(lambda p, v, k=k: round(_edge(p, v), k)) for k in (1, 2))),
+    ("batch mean subtracted", lambda m, p, v: active_count.right(m - m.mean(0), p, v)),
     ("μ² for |μ|", lambda m, p, v: m**2 > _edge(p, v)),
 )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from math import log
 
 import torch
 from torch import Generator, Tensor
@@ -28,6 +29,10 @@ def _gate_terms(on: Tensor, slab_prob: float) -> dict[str, Tensor]:
 
 def _gate(on: Tensor, slab_prob: float) -> Tensor:
     return sum(_gate_terms(on, slab_prob).values())
+
+
+def _other(g: Tensor, a: float) -> Tensor:
+    return (1 - g) * log(a) + g * log(1 - a)
 
 
 def _naive_gate(g: Tensor, a: Tensor) -> Tensor:
@@ -69,6 +74,10 @@ gated_kl.mistakes(
     ("hard gate", lambda g, m, v, a: _gate((g > 0.5).to(g), a) + (g > 0.5) * kl_standard(m, v)),
     ("both terms weighted by the gate", lambda g, m, v, a: g * (_gate(g, a) + kl_standard(m, v))),
     ("gate inside the Gaussian KL", lambda g, m, v, a: _gate(g, a) + kl_standard(g * m, v)),
+    ("μ gated too", lambda g, m, v, a: right(g, g * m, v, a)),
+    ("log α in both terms", lambda g, m, v, a: right(g, m, v, a) - (1 - g) * log(a / (1 - a))),
+    ("prior's logarithms unweighted", lambda *x: right(*x) - _other(*x[::3])),
+    ("sigmoid of a probability", lambda g, m, v, a: right(g.sigmoid(), m, v, a)),
     ("gate squared", _kl(lambda g, kl: g**2 * kl)),
     ("slab_prob forgotten", lambda g, m, v, a: right(g, m, v, 0.5)),
     ("slab_prob taken for the spike's", lambda g, m, v, a: right(g, m, v, 1 - a)),

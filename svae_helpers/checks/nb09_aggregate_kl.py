@@ -20,7 +20,7 @@ def _each(mu: Tensor, log_var: Tensor, z: Tensor, density: Callable = log_q) -> 
 
 
 def _log_mean(each: Tensor) -> Tensor:
-    return torch.logsumexp(each, dim=1) - math.log(len(each))
+    return torch.logsumexp(each, dim=1) - math.log(each.shape[1])
 
 
 def _cases(g: Generator) -> Iterator[Case]:
@@ -44,7 +44,8 @@ OF_RATIOS = (
     M("draws not averaged", lambda t: t),
     M("latents averaged, draws kept", lambda t: t.mean(1)),
     M("log-ratio made positive", lambda t: t.abs().mean(0), lambda t: t.relu().mean(0)),
-    M("log-ratio made positive", lambda t: t.mean(0).relu()),
+    M("clamped at 0", lambda t: t.mean(0).relu()),
+    M("log of mean for mean of logs", lambda t: t.logsumexp(0) - math.log(len(t))),
     M("sign", lambda t: -t.mean(0)),
     M("sign, and draws summed", lambda t: -t.sum(0)),
 )
@@ -90,6 +91,13 @@ aggregate_kl.mistakes(
     ("D for B", _of(lambda e: e.logsumexp(1) - log(e.shape[2]))),
     ("one Gaussian for the aggregate", _one_gaussian),
     *lift(LOG_Q, lambda f: _of(_log_mean, f)),
+    ("log p averaged as a density", lambda m, v, z, p: right(m, v, z, _log_mean(p[None]))),
+    ("weighted by q again", lambda m, v, z, p: (q := _log_mean(_each(m, v, z))).exp() * (q - p)),
+    ("own densities averaged", lambda m, v, z, p: _log_mean(log_q(z, m, v)[None]) - p),
+    ("mutual information", lambda m, v, z, p: log_q(z, m, v) - _log_mean(_each(m, v, z))),
+    ("log B subtracted twice", lambda m, v, z, p: right(m, v, z, p + log(len(z)))),
+    ("σ = 1 in every posterior", lambda m, v, z, p: right(m, 0 * v, z, p)),
+    ("σ averaged over the batch", lambda m, v, z, p: right(m, 2 * _log_mean(v[None] / 2), z, p)),
     ("posteriors detached", lambda m, v, z, p: right(m.detach(), v.detach(), z, p)),
     ("draws detached", lambda m, v, z, p: right(m, v, z.detach(), p)),
 )

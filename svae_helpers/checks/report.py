@@ -64,7 +64,7 @@ def symptom(exercise: Any, evidence: Any, example: str) -> tuple[str, str | None
         text = "Two calls with the same arguments give different answers; nothing is random."
         return text, "random where nothing is"
     if not example:
-        return gradient_fault(evidence)
+        return gradient_fault(exercise, evidence)
     text, name = relation(evidence, exercise.unit)
     return f"{text}{example}", name
 
@@ -117,8 +117,8 @@ def gradients_of(evidence: Any) -> tuple[dict[str, Tensor], dict[str, Tensor], l
     return mine, right, [n for n in mine if not mine[n].any() and right[n].any()]
 
 
-def gradient_fault(evidence: Any) -> tuple[str, str]:
-    """The values are right; say which gradient is not, and how."""
+def gradient_fault(exercise: Any, evidence: Any) -> tuple[str, str]:
+    """The values are right; say which gradient is not, where, and how."""
     mine, right, cut = gradients_of(evidence)
     if cut:
         text = (
@@ -131,8 +131,21 @@ def gradient_fault(evidence: Any) -> tuple[str, str]:
     name = max(gap, key=lambda n: float(gap[n].max() / (1e-6 + right[n].abs().max())))
     at = gap[name].argmax()
     got, want = float(mine[name].flatten()[at]), float(right[name].flatten()[at])
+    case = evidence.cases[evidence.right.index(False)]
+    given = dict(zip(exercise.parameters, case.arguments))
+    given[name] = given[name].flatten()[at]
+    scalars = {n: a for n, a in given.items() if isinstance(a, float) or n == name}
+    where = ", ".join(f"{n} = {show(a)}" for n, a in scalars.items())
+    why, label = "Is a part of the sum detached?", "wrong gradient"
+    if not math.isfinite(got):
+        why, label = (
+            "Most often it is 0 · ∞: what `torch.where` or `nan_to_num` drops has one too.",
+            "NaN",
+        )
+    elif case.extreme:
+        why = f"Far out ({case.extreme}), a clamp or an underflow may cut gradients."
     text = (
-        f"The values are right, but the gradient with respect to `{name}` is not. Is a part of the "
-        f"sum detached?\nOne entry is {got:.5g}, the right one is {want:.5g}."
+        f"The values are right, but the gradient with respect to `{name}` is not. {why}"
+        f"\nAt {where} it is {got:.5g}, the right one is {want:.5g}."
     )
-    return text, "NaN" if math.isnan(got) else "wrong gradient"
+    return text, label

@@ -10,7 +10,8 @@ from . import (
     unseen_exact,
     unseen_first,
     unseen_fresh_exact,
-    unseen_fresh_c,
+    unseen_fresh_prior,
+    unseen_fresh_random,
     unseen_questions,
     unseen_random,
 )
@@ -22,7 +23,8 @@ MODULES = (
     unseen_exact,
     unseen_first,
     unseen_fresh_exact,
-    unseen_fresh_c,
+    unseen_fresh_prior,
+    unseen_fresh_random,
     unseen_questions,
     unseen_random,
 )

@@ -492,7 +492,7 @@ tried(
     (
         "z not squared",
         lambda z, p, v: torch.sigmoid((0.5 / v - 0.5) * (z.abs() - edge(p, v) ** 2)),
-        UNNAMED,
+        "z not squared",
     ),
     (
         "no normalisers",

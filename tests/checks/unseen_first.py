@@ -488,7 +488,7 @@ tried(
         lambda z, p, v: logp(z, 1 - p, v**2),
         "swapped, and spike_var used as a standard deviation",
     ),
-    ("clamp z", lambda z, p, v: logp(z.clamp(-8, 8), p, v), "underflow"),
+    ("clamp z", lambda z, p, v: logp(z.clamp(-8, 8), p, v), "clamped z"),
     ("abs z", lambda z, p, v: logp(z.abs() + 0.1, p, v), UNNAMED),
     (
         "no weights no 2pi",
@@ -1020,7 +1020,7 @@ tried(
     (
         "relu",
         lambda m, v, z, p: (each(m, v, z).logsumexp(1) - math.log(len(z)) - p).mean(0).relu(),
-        "log-ratio made positive",
+        "clamped at 0",
     ),
     (
         "-D",
