@@ -18,7 +18,7 @@ SAID = {  # by coefficient: the mistake's name, and what is said about the term
     2.0: ("counted twice", "is counted twice"),
     0.5: ("halved", "is halved"),
 }
-PLAIN = {1.0, *SAID, 3.0, 4.0, 0.25}  # a small term has no other factor: it stands for another
+PLAIN = {1.0, *SAID, 3.0, 4.0, 0.25}  # another factor of a small term may stand for what it is not
 DETACHED = {0.0: ("detached", "is detached: the values are right, the gradients are not")}
 
 
@@ -94,19 +94,21 @@ def detached_terms(exercise: Any, evidence: Any) -> Mistake | None:
 def _said(exercise: Any, factors: dict[str, float], words: dict) -> list[Mistake]:
     """Mistakes for the wrong factors; one where a whole group, "KL: …: …", has the same.
 
-    None at all where a part of a group has an odd factor.
+    None at all where a part of a group has an odd factor that is negative, or not alone wrong.
     """
     wrong: dict[float, list[str]] = {}
+    odd = False
     for name, c in factors.items():
         parts = name.split(": ")
         starts = [": ".join(parts[:k]) for k in range(1, len(parts) + 1)]
         alike = (s for s in starts if {d for n, d in factors.items() if n.startswith(s)} == {c})
         group = next(alike)
-        if ": " in group and c not in PLAIN:
-            return []
+        odd |= ": " in group and c not in PLAIN
         short = group.split(": ")[-1]
         if c != 1.0 and short not in wrong.setdefault(c, []):
             wrong[c].append(short)
+    if odd and (min(wrong) < 0 or sum(map(len, wrong.values())) > 1):
+        return []
     found = []
     for c, names in wrong.items():
         label, text = words.get(c, ("times a factor", f"is counted {c:.3g} times"))
