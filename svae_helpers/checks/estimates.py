@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -139,9 +140,11 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
 
 def _note_draws(seen: Findings, kept: list[Tensor], mu: Tensor, log_var: Tensor, K: int) -> None:
     """Note what is certain of the draws, where log p is asked for z of shape (…, B, D) only."""
-    shared, few = set(), False
+    shared, few, e = set(), False, None
     if kept and not seen.repeats and all(z.shape[-2:] == mu.shape for z in kept):
-        e = torch.cat([(z - mu).reshape(-1, *mu.shape) for z in kept]) / std(log_var)
+        with suppress(RuntimeError):  # z from inside a `torch.vmap` cannot be looked at
+            e = torch.cat([(z - mu).reshape(-1, *mu.shape) for z in kept]) / std(log_var)
+    if e is not None:
         shared, different = twins(e), len(e[:, 0, 0].unique())
         if few := different < 0.98 * K:
             text = f"log p is asked for {different} different draws of a latent where {K} are due."
