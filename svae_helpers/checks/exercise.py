@@ -8,6 +8,7 @@ numbers everywhere names it. Nothing gives them: a counter-example.
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -151,6 +152,15 @@ class Exercise(Check):
             return verdict(FAILED, n, *symptom(self, evidence, example), details)
         return verdict(FAILED, n, f"{found.explanation}{example}", found.name, details)
 
+    def _cut_off(self, wrong: Callable, evidence: Evidence) -> str:
+        """Say what no gradient reaches, where the mistake by itself would let one through."""
+        learner = Learner(wrong, self.parameters, watch=False)
+        theirs = [self.outcome(learner, case).gradients for case in evidence.cases]
+        found = [(o.gradients, g) for o, g in zip(evidence.outcomes, theirs) if o.gradients and g]
+        through = [n for n in self.differentiable if any(g[n].any() for _, g in found)]
+        cut = [n for n in through if not any(mine[n].any() for mine, _ in found)]
+        return f" And no gradient reaches `{'` or `'.join(cut)}`." if cut else ""
+
     def _diagnose(self, evidence: Evidence) -> Mistake | None:
         # Values alone where they are wrong: a mistake's name does not hang on how it is spelled,
         # and a gradient may differ between spellings. Gradients too where the values are right.
@@ -171,7 +181,8 @@ class Exercise(Check):
 
         for mistake, wrong in self.catalogue() if steady else ():
             if gives_the_same(wrong):
-                return mistake
+                also = "" if values_right else self._cut_off(wrong, evidence)
+                return replace(mistake, explanation=mistake.explanation + also)
         where = evidence.wrong_in()
         for m in self.known + self.reduction.mistakes:
             named_by_case = steady and not values_right and where == {m.extreme} != {""}

@@ -100,9 +100,9 @@ class Findings:
         return {name for name, (p, _) in self.tests.items() if not p >= level}
 
     def words(self) -> str:
-        """The least likely p-value and the faults, a line each."""
+        """The least likely p-value, if calls are independent, and the faults, a line each."""
         told = ""
-        if self.failed:
+        if self.failed and not self.repeats:
             p, text = min(self.tests.values(), key=lambda test: test[0])
             shown = f"below {FAMILY:.0e}" if p < FAMILY else f"{p:.0e}"
             told = f"\nWhat was seen: {text} (in a right answer by chance: {shown})."
