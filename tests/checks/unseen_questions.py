@@ -116,17 +116,19 @@ numbers(
     the_square_forgotten=[67, 45],
     errors_added=[90_000, (20 * 1.5 / 0.1) ** 2],
 )
-named("predicted_kl_draws", "one latent's", 225, 1.5**2 / 0.1**2, 450)
+named("predicted_kl_draws", "one latent's", 225, 1.5**2 / 0.1**2)
+named("predicted_kl_draws", "errors added, and the square forgotten", 450)
 
 numbers(
     "predicted_floor",
     right=[1.79, 2, 1, 3, 20 * 0.089, torch.tensor(1.8), np.float32(1.5)],
     wrong_type=["two", [1, 2], True],
     too_low=[0.3, -1.8, 0.5],
-    too_high=[5, 6.2, 100],
+    too_high=[100],
     free=[0, 0.0, torch.tensor(0)],
 )
 named("predicted_floor", "one latent's", 0.089, 0.1)
+named("predicted_floor", "the spike alone", 5, 6.2)
 
 numbers(
     "scaled_count",
