@@ -183,6 +183,7 @@ LOSS = Reduction(  # of cross-entropy (B, P) and KL (B, D)
     weigh(_right, _right),
     (
         M("mean over pixels", weigh(torch.mean, _right)),
+        M("784 for P", weigh(lambda b: 784 * b.mean(), _right)),
         M("mean over latents", weigh(_right, torch.mean)),
         M("mean over everything", weigh(torch.mean, torch.mean)),
         M("batch summed", weigh(torch.sum, torch.sum)),

@@ -157,6 +157,7 @@ reparameterise.mistakes(
     ("noise multiplied by the mean", lambda m, v: m * (1 + std(v) * torch.randn_like(m))),
     ("no noise", lambda m, v: m + 0 * v),
     ("σ for noise", lambda m, v: m + std(v)),
+    ("noise added to σ", lambda m, v: m + std(v) + torch.randn_like(m)),
     (
         "uniform noise, and variance for standard deviation",
         *(_scaled(torch.exp, noise) for noise in (torch.rand, uniform)),

@@ -27,6 +27,7 @@ def _cases(g: Generator) -> Iterator[Case]:
     far = torch.tensor([[-21.0, 26.0, 38.0], [45.0, -33.0, 60.0]])
     yield Case((far, 0.8, 0.05), extreme="z")
     yield Case((far / 2.9, 0.9, 0.0025), extreme="z")
+    yield Case((far / 6, 0.9, 0.9), extreme="z")  # a broad spike: the slab wins far out only
 
 
 @exercise("4.1", _cases, gradients=["z"])
