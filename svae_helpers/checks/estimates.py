@@ -111,6 +111,7 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
     kept.clear()  # what it takes to learn the kind of a right answer
     note("waves", errors(WAVES, 24, K, watched), "at q = N(0.3, 0.7²)")
     _note_draws(seen, kept, *posterior(WAVES, B, D), 24 * K)
+    note("curved of 2", errors(WAVES, 24, 2), "with 2 draws at q = N(0.3, 0.7²)")
     values, found, wanted = _gradients(call, GENERAL, exact, (B, D, K), 16, pixels)
     note("general", values, "for a curved prior")
     for name, got, want in zip(("mu", "log_var"), found, wanted):

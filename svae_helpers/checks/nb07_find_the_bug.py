@@ -89,7 +89,10 @@ def _standard(l, x, m, v, log_prior, K):
 
 
 cut = log_ratio(detached)
-APART = (M("mean over pixels", torch.mean), M("batch summed in one term", torch.sum))
+PIXELS_AVERAGED, SUMMED = (
+    M("mean over pixels", torch.mean),
+    M("batch summed in one term", torch.sum),
+)
 find_the_bug.mistakes(
     ("detached samples and mean over latents", _loss(_right, torch.mean, ratio=cut)),
     ("detached samples and batch summed in one term", _loss(torch.sum, ratio=cut)),
@@ -97,7 +100,8 @@ find_the_bug.mistakes(
     ("mean over latents and batch summed in one term", _loss(torch.sum, torch.mean)),
     ("batch summed in one term", _loss(torch.sum), _loss(_right, _batch_summed)),
     *lift(SHARED, lambda f: _loss(ratio=f)),
-    *pairs("7.2", TWOFOLD, APART, lambda f, g: _loss(g, ratio=f)),
+    *pairs("7.2", TWOFOLD, [PIXELS_AVERAGED], lambda f, g: _loss(g, ratio=f)),
+    *pairs("7.2", TWOFOLD[::2], [SUMMED], lambda f, g: _loss(g, ratio=f)),
     *pairs("7.2", TWOFOLD, REDUCED[:1], lambda f, g: _loss(_right, lambda t: g(t).mean(), ratio=f)),
     ("mean over pixels", _loss(torch.mean)),
     ("divided by B twice", _loss(lambda b: _right(b) / len(b), lambda t: _kl(t) / t.shape[1])),
