@@ -53,9 +53,8 @@ class Prior:
 
 
 # In LINEAR q is as wide as p, so log q − log p is linear in ε with a slope δ near 2, and its
-# variance δ² is known; the closed-form entropy adds ½. In WAVES mean and width are such that
-# E[cos(2ε)] shows: e⁻² for normal noise, negative for uniform noise. NARROW has widths as trained
-# models have them.
+# variance δ² is known; the closed-form entropy adds ½. In WAVES E[cos(2ε)] shows: e⁻² for normal
+# noise, negative for uniform noise. NARROW has widths as trained models have them.
 LINEAR = Prior(0.4, math.exp(-0.55))
 GENERAL = Prior(0.4, 0.9, a=0.6, omega=2.3)
 WAVES = Prior(0.3, None, a=2.0, omega=2 / math.exp(-0.35))
@@ -265,10 +264,9 @@ def _noise(shape: Callable) -> Callable:
     return log_ratio(drawn(noise=lambda *sizes: torch.randn(shape(*sizes))))
 
 
-def _less(width: float, constant: float) -> Callable:
+def _less(width: float, pi: float) -> Callable:
     """Build log-ratios whose log q lacks a share of ½ log σ² and of ½ log 2π."""
-    C = 0.5 * constant * LOG_2PI
-    return log_ratio(density=lambda z, m, v: log_q(z, m, v) + 0.5 * width * v + C)
+    return log_ratio(density=lambda z, m, v: log_q(z, m, v) + 0.5 * (width * v + pi * LOG_2PI))
 
 
 def _only(fault: str) -> Callable:
