@@ -106,8 +106,6 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         kept.append(z.detach().clone())
         return WAVES.log_prob(z)
 
-    call(*pixels, *posterior(WAVES, B, D), watched, K)
-    kept.clear()  # what it takes to learn the kind of a right answer
     note("waves", errors(WAVES, 24, K, watched), "at q = N(0.3, 0.7²)")
     _note_draws(seen, kept, *posterior(WAVES, B, D), 24 * K)
     note("curved of 2", errors(WAVES, 24, 2), "with 2 draws at q = N(0.3, 0.7²)")
@@ -277,7 +275,7 @@ def _only(fault: str) -> Callable:
     )
 
 
-def pairs(number: str, firsts: Sequence, seconds: Sequence, put: Callable) -> list[Mistake]:
+def twofold(number: str, firsts: Sequence, seconds: Sequence, put: Callable) -> list[Mistake]:
     """Two mistakes at once; `put` builds an answer from the first's spelling and the second's."""
     texts = texts_of(number)
     both = [(f"{a.name}, and {b.name}", a, b) for a in firsts for b in seconds]
@@ -332,8 +330,8 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("evaluated at the mean", log_ratio(drawn(noise=torch.zeros)), log_ratio(at=lambda z, m: m)),
     M("evaluated at the mean", log_ratio(at=lambda z, m: z.mean(0))),
 )
-TWOFOLD = {"KL with the wrong sign", "log_var taken for log σ", "variance for standard deviation"}
-TWOFOLD = [m for m in SHARED if m.name in TWOFOLD]  # of two mistakes at once, often the first
+FIRST = {"KL with the wrong sign", "log_var taken for log σ", "variance for standard deviation"}
+TWOFOLD = [m for m in SHARED if m.name in FIRST]  # of two mistakes at once, often the first
 
 REDUCED = (  # mistakes in how log-ratios, (K, B, D), become a KL per image, (B,)
     M("mean over latents", lambda t: t.mean(0).mean(-1)),

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from .common_mistakes import lift
-from .estimates import GENERAL, REDUCED, SHARED, TWOFOLD, log_ratio, pairs, probe_kl
+from .estimates import GENERAL, REDUCED, SHARED, TWOFOLD, log_ratio, probe_kl, twofold
 from .mathematics import kl_standard
 from .random_exercise import Caller, Findings, random_exercise
 
@@ -36,6 +36,6 @@ monte_carlo_kl.mistakes(
     ("latents not summed", _reduced(lambda t: t.mean(0))),
     ("images mixed up", _reduced(lambda t: t.sum(-1).reshape(t.shape[1], -1).mean(1))),
     ("samples not averaged", _reduced(lambda t: t.sum(-1))),
-    *pairs("5.1", TWOFOLD, REDUCED[:2], lambda f, g: lambda *a: g(f(*a))),
+    *twofold("5.1", TWOFOLD, REDUCED[:2], lambda f, g: lambda *a: g(f(*a))),
     ("KL to N(0, I)", lambda m, v, log_prior, K: kl_standard(m, v).sum(1)),
 )

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from . import estimates
-from .common_mistakes import CROSS_ENTROPY, ROUNDED, lift
+from .common_mistakes import CROSS_ENTROPY, lift, rounded
 from .draws import draw_pixels, wrong_pixels
 from .estimates import (
     GENERAL,
@@ -17,8 +17,8 @@ from .estimates import (
     detached,
     differentiate,
     log_ratio,
-    pairs,
     posterior,
+    twofold,
 )
 from .mathematics import bce, kl_standard
 from .mistakes import mistake as M
@@ -88,6 +88,11 @@ def _standard(l, x, m, v, log_prior, K):
     return (bce(l, x).sum(1) + kl_standard(m, v).sum(1)).mean()
 
 
+def _infinite(seen: Findings) -> bool:
+    """Whether far-out logits alone go wrong, and not to finite values."""
+    return seen.failed == {"logits"} and not seen.finite
+
+
 cut = log_ratio(detached)
 PIXELS_AVERAGED, SUMMED = (
     M("mean over pixels", torch.mean),
@@ -100,9 +105,14 @@ find_the_bug.mistakes(
     ("mean over latents and batch summed in one term", _loss(torch.sum, torch.mean)),
     ("batch summed in one term", _loss(torch.sum), _loss(_right, _batch_summed)),
     *lift(SHARED, lambda f: _loss(ratio=f)),
-    *pairs("7.2", TWOFOLD, [PIXELS_AVERAGED], lambda f, g: _loss(g, ratio=f)),
-    *pairs("7.2", TWOFOLD[::2], [SUMMED], lambda f, g: _loss(g, ratio=f)),
-    *pairs("7.2", TWOFOLD, REDUCED[:1], lambda f, g: _loss(_right, lambda t: g(t).mean(), ratio=f)),
+    *twofold("7.2", TWOFOLD, [PIXELS_AVERAGED], lambda f, g: _loss(g, ratio=f)),
+    *twofold("7.2", TWOFOLD[::2], [SUMMED], lambda f, g: _loss(g, ratio=f)),  # short names
+    *twofold(
+        "7.2",
+        TWOFOLD,
+        REDUCED[:1],
+        lambda f, g: _loss(_right, lambda t: g(t).mean(), ratio=f),
+    ),
     ("mean over pixels", _loss(torch.mean)),
     ("divided by B twice", _loss(lambda b: _right(b) / len(b), lambda t: _kl(t) / t.shape[1])),
     ("mean over everything", _loss(torch.mean, torch.mean)),
@@ -114,6 +124,6 @@ find_the_bug.mistakes(
     ("cross-entropy forgotten", _loss(lambda b: 0 * b.sum())),
     *lift(REDUCED, lambda f: _loss(_right, lambda t: f(t).mean())),
     ("KL to N(0, I)", _standard),
-    *lift(CROSS_ENTROPY + ROUNDED, lambda f: _loss(cross_entropy=f)),
+    *lift(CROSS_ENTROPY + rounded(_infinite), lambda f: _loss(cross_entropy=f)),
     M("cross-entropy off", _loss(lambda b: _right(b) / 784), extreme=estimates.off_alike),
 )

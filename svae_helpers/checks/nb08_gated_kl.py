@@ -1,8 +1,7 @@
 """Checks of notebook 08: the closed-form KL of a gated posterior."""
 
-import math
 from collections.abc import Callable, Iterator
-from math import log
+from math import log, log1p
 
 import torch
 from torch import Generator, Tensor
@@ -21,9 +20,9 @@ def _gate_terms(on: Tensor, slab_prob: float) -> dict[str, Tensor]:
     off = 1 - on
     return {
         "gates' KL: γ log γ": xlogy(on, on),
-        "gates' KL: γ log α": -on * math.log(slab_prob),
+        "gates' KL: γ log α": -on * log(slab_prob),
         "gates' KL: (1 − γ) log(1 − γ)": xlogy(off, off),
-        "gates' KL: (1 − γ) log(1 − α)": -off * math.log1p(-slab_prob),
+        "gates' KL: (1 − γ) log(1 − α)": -off * log1p(-slab_prob),
     }
 
 
