@@ -154,6 +154,7 @@ PRIOR = (  # of (z, spike_prob, spike_var), log-density per latent
     M("2π forgotten", lambda z, p, v: shifted(z, p, v, C, C)),
     M("lost ½ in the prior", lambda z, p, v: shifted(z, p, v, -(z**2) / (2 * v), -(z**2) / 2)),
     M("lost ½ in the prior", lambda z, p, v: shifted(z, p, v, -C - 0.5 * log(v), -C)),
+    M("lost ½ in the prior", lambda z, p, v: shifted(z, p, v, spike=-0.5 * log(v))),
     M("precision for variance", lambda z, p, v: mixed(z, p, 1 / v)),
     M("spike only", lambda z, p, v: N(z, v), lambda z, p, v: joint(z, p, v)[0]),
     M("slab only", lambda z, p, v: N(z, 1), lambda z, p, v: joint(z, p, v)[1]),

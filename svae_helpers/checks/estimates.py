@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from .mathematics import LOG_2PI, bce, log_q, std, uniform
-from .mistakes import Mistake, texts_of
+from .mathematics import LOG_2PI, bce, log_q, log_q_terms, std, uniform
+from .mistakes import Terms
 from .mistakes import mistake as M
 from .random_exercise import Caller, Findings
 from .statistics import mean_p, twins, upper_chi2_p
@@ -87,19 +86,19 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         return mean(prior.kl(*q).sum(1) + base)
 
     def errors(prior: Prior, calls: int, K: int = K, log_prior: Callable | None = None) -> Tensor:
-        q = posterior(prior, B, D)
+        q, call.extreme = posterior(prior, B, D), "log_var" if prior is NARROW else ""
         found = call.times(calls, *pixels, *q, log_prior or prior.log_prob, K)
+        call.extreme = ""
         return found.reshape(calls, -1) - exact(prior, [t.double() for t in q])
 
     def note(name: str, found: Tensor, where: str) -> None:
-        seen.look(name, found.mean(1))
         text = f"{where} it is {found.mean():+.3g} nats off on average"
         seen.test(name, mean_p(found.flatten(), floor=1e-4), text)
 
     def note_scatter(name: str, e: Tensor, text: str) -> None:
         seen.test(name, upper_chi2_p(float(e.square().sum()), e.numel()), text)
 
-    seen.look("first errors", errors(LINEAR, 8).mean(1))  # tells most mistakes apart
+    errors(LINEAR, 2)  # a right answer of this shape is called too, before draws are watched
     kept: list[Tensor] = []
 
     def watched(z: Tensor) -> Tensor:
@@ -117,7 +116,6 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
     _, (got, _), (want, _) = _gradients(call, LINEAR, exact, (B, D, 2), 8, pixels)
     # Pathwise, a draw's gradient in mu is (z − centre)/width², of standard deviation 1/width.
     e = images * (got - want) * LINEAR.width * math.sqrt(2)  # of two draws, so that one shows
-    seen.look("scatter of gradients", (e.std((1, 2)) + 1e-3).log())
     text = f"the gradient scatters {_size(e):.3g} times as much as one that goes through the draws"
     note_scatter("scatter of gradients", e, text)
     delta = (posterior(LINEAR, B, D)[0] - LINEAR.centre) / LINEAR.width
@@ -126,9 +124,6 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
         found = errors(LINEAR, runs, k)
         note(f"errors of {k}", found, f"with {k} draws")
         e = found / (largest / k).sqrt()
-        scatter = e - e.mean(0)
-        look = [scatter.abs().log1p() if pixels else (scatter.std(1) + 1e-3).log(), scatter.mean(1)]
-        seen.look(f"scatter of {k}", torch.stack([t.reshape(runs) for t in look], 1), between=True)
         text = f"it scatters {_size(e):.3g} times as much as {k} draws an image allow"
         note_scatter(f"scatter of {k}", e, text)
         if not pixels:
@@ -138,18 +133,18 @@ def probe_kl(call: Caller, seen: Findings, B: int, D: int, K: int, pixels: tuple
 
 def _note_draws(seen: Findings, kept: list[Tensor], mu: Tensor, log_var: Tensor, K: int) -> None:
     """Note what is certain of the draws, where log p is asked for z of shape (…, B, D) only."""
-    shared, few, e = set(), False, None
-    if kept and not seen.repeats and all(z.shape[-2:] == mu.shape for z in kept):
-        with suppress(RuntimeError):  # z from inside a `torch.vmap` cannot be looked at
-            e = torch.cat([(z - mu).reshape(-1, *mu.shape) for z in kept]) / std(log_var)
-    if e is not None:
-        shared, different = twins(e), len(e[:, 0, 0].unique())
-        if few := different < 0.98 * K:
-            text = f"log p is asked for {different} different draws of a latent where {K} are due."
-            seen.fault("draws", text)
-    for name in sorted(shared):
-        seen.fault(name, f"Some (or all) {name} have the same noise, or its mirror image.")
-    seen.look("draws", torch.tensor([[few, "images" in shared, "latents" in shared]] * 4))
+    if seen.repeats or not kept or any(z.shape[-2:] != mu.shape for z in kept):
+        return
+    try:
+        e = torch.cat([(z - mu).reshape(-1, *mu.shape) for z in kept]) / std(log_var)
+    except RuntimeError:  # z from inside a `torch.vmap` cannot be looked at
+        return
+    if (different := len(e[:, 0, 0].unique())) < 0.98 * K:
+        text = f"log p is asked for {different} different draws of a latent where {K} are due."
+        seen.fault("not num_samples draws", text)
+    for name in sorted(twins(e)):
+        text = f"Some (or all) {name} have the same noise, or its mirror image."
+        seen.fault(f"ε shared between {name}", text)
 
 
 def _size(e: Tensor) -> float:
@@ -186,7 +181,6 @@ def _note_gradient(seen: Findings, name: str, found: Tensor, wanted: Tensor) -> 
     errors = share - (wanted * wanted).sum(1) / size
     if not found.any():
         seen.fault(f"gradients do not flow to {name}", f"No gradient reaches `{name}`.")
-    seen.look(f"gradient {name}", torch.stack([share.mean(1), (share.std(1) + 1e-3).log()], 1))
     text = f"the gradient in `{name}` is {share.mean():.3g} times the right one on average"
     seen.test(f"gradient {name}", mean_p(errors.flatten(), floor=1e-4), text)
 
@@ -222,36 +216,18 @@ def log_ratio(sampler=draw, integrand=torch.sub, density=log_q, at=lambda z, mu:
     return estimate
 
 
+def kl_at_draws(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Terms:
+    """The terms of log q − log p at K draws, (K, B, D) each."""
+    z = draw(mu, log_var, num_samples)
+    return Terms(log_q_terms(z, mu, log_var) | {"KL: log p": -log_prior(z)})
+
+
 def score_function(mu: Tensor, log_var: Tensor, log_prior: Callable, num_samples: int) -> Tensor:
     """The right value with the score-function gradient: detached draws, weighted by ∇ log q."""
     z = draw(mu, log_var, num_samples).detach()
     log_density = log_q(z, mu, log_var)
     value = (log_density - log_prior(z)).detach()
     return value + (log_density - log_density.detach()) * value
-
-
-def _mean_errors(seen: Findings) -> list[tuple[Prior, float]]:
-    """What an answer is off by on average, under three priors; nothing where it ended early."""
-    names = ((LINEAR, "errors of"), (WAVES, "waves"), (NARROW, "log_var"))
-    found = [(prior, v) for prior, n in names for k, v in seen.looks.items() if k.startswith(n)]
-    return [(prior, float(v.sinh().mean())) for prior, v in found] if len(found) == 4 else []
-
-
-def times_a_factor(seen: Findings) -> bool:
-    """Whether one factor ≠ 1 in front of the KL explains what the answer is off by."""
-    errors = _mean_errors(seen)
-    factors = [1 + e / float(p.kl(*posterior(p, 24, 6)).sum(1).mean()) for p, e in errors] or [1.0]
-    few = 0.1 * min(abs(factors[0] - 1), 1.5 * abs(factors[0]))
-    return abs(factors[0] - 1) > 0.05 and max(factors) - min(factors) < few
-
-
-def off_alike(seen: Findings) -> bool:
-    """Whether the answer is off by the same under every prior, but not for other pixels."""
-    errors = [e for _, e in _mean_errors(seen)] or [0.0]
-    alike = abs(errors[0]) > 1 and max(errors) - min(errors) < 0.1 * abs(errors[0])
-    other = 100 * float(seen.looks["logits"].sinh().mean()) if "logits" in seen.looks else 0.0
-    pulls = not seen.failed & {"gradient mu", "gradient log_var"}  # is the KL right, then?
-    return alike and pulls and abs(other - errors[0]) > 0.3 * abs(errors[0])
 
 
 def _of(integrand: Callable) -> Callable:
@@ -262,37 +238,18 @@ def _noise(shape: Callable) -> Callable:
     return log_ratio(drawn(noise=lambda *sizes: torch.randn(shape(*sizes))))
 
 
-def _less(width: float, pi: float) -> Callable:
-    """Build log-ratios whose log q lacks a share of ½ log σ² and of ½ log 2π."""
-    return log_ratio(density=lambda z, m, v: log_q(z, m, v) + 0.5 * (width * v + pi * LOG_2PI))
-
-
-def _only(fault: str) -> Callable:
-    """Build the question whether this fault is all that is wrong, but for the scatter."""
-    beside = ("scatter", "images of")
-    return lambda seen: (
-        {fault} == seen.faults.keys() | {n for n in seen.failed if not n.startswith(beside)}
-    )
-
-
-def twofold(number: str, firsts: Sequence, seconds: Sequence, put: Callable) -> list[Mistake]:
-    """Two mistakes at once; `put` builds an answer from the first's spelling and the second's."""
-    texts = texts_of(number)
-    both = [(f"{a.name}, and {b.name}", a, b) for a in firsts for b in seconds]
-    told = "Two mistakes at once. {} And: {}"
-    return [
-        M(name, put(a.variants[0], b.variants[0]), told.format(texts[a.name], texts[b.name]))
-        for name, a, b in both
-    ]
-
-
 def _clamped(m: Tensor, v: Tensor, log_prior: Callable, K: int) -> Tensor:
     return log_ratio()(m, v.clamp(min=-3), log_prior, K)
 
 
+def _closed(sign: float, twice: float) -> Callable:
+    """Build log-ratios with the entropy in closed form, times a sign, log σ² times a factor."""
+    return log_ratio(density=lambda z, m, v: -0.5 * sign * (1 + LOG_2PI + twice * v) + 0 * z)
+
+
 SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
-    M("ε shared between images", _noise(lambda K, B, D: (K, 1, D)), extreme=_only("images")),
-    M("ε shared between latents", _noise(lambda K, B, D: (K, B, 1)), extreme=_only("latents")),
+    M("ε shared between images", _noise(lambda K, B, D: (K, 1, D))),
+    M("ε shared between latents", _noise(lambda K, B, D: (K, B, 1))),
     M("one ε for everything", _noise(lambda K, B, D: (K, 1, 1))),
     M("noise centred over the draws", log_ratio(drawn(noise=centred))),
     M("mu detached in the draws", log_ratio(lambda m, v, K: draw(m.detach(), v, K))),
@@ -300,26 +257,18 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("draws from N(0, 1)", log_ratio(lambda m, v, K: torch.randn(K, *m.shape))),
     M("weighted by q again", _of(lambda lq, lp: lq.exp() * (lq - lp))),
     M("log q at mu", log_ratio(density=lambda z, m, v: log_q(m, m, v) + 0 * z)),
-    M("log σ² not halved", log_ratio(density=lambda z, m, v: log_q(z, m, v) - 0.5 * v)),
+    M("log q with the wrong sign", _closed(-1, 1)),
+    M("log σ² not halved", _closed(1, 2)),
     M("detached samples", log_ratio(detached)),
     M("score function", score_function),
-    M("log q detached", _of(lambda lq, lp: lq.detach() - lp)),
-    M("log p added", _of(lambda lq, lp: lq + lp)),
     M("another function of the log-ratio", _of(lambda lq, lp: 0.5 * (lq - lp) ** 2)),
     M("another function of the log-ratio", _of(lambda lq, lp: (lp - lq).expm1() + lq - lp)),
-    M("prior detached", _of(lambda lq, lp: lq - lp.detach())),
-    M("KL detached", _of(lambda lq, lp: (lq - lp).detach())),
-    M("KL with the wrong sign", _of(lambda lq, lp: lp - lq)),
-    M("log q with the wrong sign", _of(lambda lq, lp: -lq - lp)),
-    M("log q forgotten", _of(lambda lq, lp: -lp)),
-    M("log p forgotten", _of(lambda lq, lp: lq + 0 * lp)),
-    M("log q without its normaliser", _less(1, 1), _less(0, 1), _less(1, 0)),
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).relu())),
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).abs())),
     M("one sample where num_samples were asked for", log_ratio(lambda m, v, K: draw(m, v, 1))),
-    M("not num_samples draws", log_ratio(lambda m, v, K: draw(m, v, 10)), extreme=_only("draws")),
-    M("K − 1 draws", log_ratio(lambda m, v, K: draw(m, v, max(K - 1, 1)))),
+    M("not num_samples draws", log_ratio(lambda m, v, K: draw(m, v, 10))),
     M("variance for standard deviation", log_ratio(drawn(scale=torch.exp))),
+    M("prior detached", _of(lambda lq, lp: lq - lp.detach())),
     M("log_var taken for log σ", lambda m, v, p, K: log_ratio()(m, 2 * v, p, K)),
     M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 2 * v))),
     M("log q with the wrong width", log_ratio(density=lambda z, m, v: log_q(z, m, 0.5 * v))),
@@ -330,9 +279,6 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("evaluated at the mean", log_ratio(drawn(noise=torch.zeros)), log_ratio(at=lambda z, m: m)),
     M("evaluated at the mean", log_ratio(at=lambda z, m: z.mean(0))),
 )
-FIRST = {"KL with the wrong sign", "log_var taken for log σ", "variance for standard deviation"}
-TWOFOLD = [m for m in SHARED if m.name in FIRST]  # of two mistakes at once, often the first
-
 REDUCED = (  # mistakes in how log-ratios, (K, B, D), become a KL per image, (B,)
     M("mean over latents", lambda t: t.mean(0).mean(-1)),
     M("sum over samples", lambda t: t.sum(0).sum(-1)),
@@ -344,5 +290,4 @@ REDUCED = (  # mistakes in how log-ratios, (K, B, D), become a KL per image, (B,
     M("divided by K − 1", lambda t: t.sum(0).sum(-1) / max(len(t) - 1, 1)),
     M("median for mean", lambda t: t.sum(-1).median(0).values),
     M("median for mean", lambda t: t.median(0).values.sum(-1)),
-    M("KL times a factor", lambda t: t.mean(0).sum(-1) / 2, extreme=times_a_factor),
 )

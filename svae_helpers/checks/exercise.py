@@ -6,7 +6,6 @@ Where it is wrong, each mistake is run too, alone and in pairs; the one that giv
 numbers everywhere names it. Nothing gives them: a counter-example.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,19 +13,24 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from .learner import Learner, Outcome, Problem, as_parts
+from .learner import Learner, Outcome, Problem
 from .mistakes import PLAIN, Mistake, Reduction, Terms, explained
+from .one_change import one_change
 from .report import counter_example, symptom
 from .result import FAILED, PASSED, Check, CheckResult, verdict
-from .terms import detached_terms, pairs, wrong_factors
+from .terms import detached_terms, pairs, together, with_a_gradient_cut, wrong_factors
 
 
 class Case(NamedTuple):
-    """Arguments of one call; `extreme` names what is far out in it, such as "logits"."""
+    """Arguments of one call; `extreme` names what is far out in it, such as "logits".
+
+    Gradients are compared if `gradient`; tensors named in `requires_grad` need them in any case.
+    """
 
     arguments: tuple
     extreme: str = ""
     gradient: bool = True
+    requires_grad: tuple[str, ...] = ()
 
 
 class Evidence(NamedTuple):
@@ -35,8 +39,18 @@ class Evidence(NamedTuple):
     cases: Sequence[Case]
     outcomes: Sequence[Outcome]
     wanted: Sequence[Outcome]
+    likes: Sequence[Any]
     right: Sequence[bool]
     steady: bool = True
+
+    def values_right(self, exercise: Any) -> bool:
+        """Whether at most gradients are wrong, or the manners."""
+        pairs = zip(self.outcomes, self.wanted)
+        return all(exercise.same(o, w, gradients=False) for o, w in pairs)
+
+    def ill_mannered(self) -> bool:
+        """Whether the answer meddles with what is not its own."""
+        return any(o.problem and o.problem.key == ("side effect",) for o in self.outcomes)
 
     def wrong_in(self) -> set[str]:
         """Names of the extremes in which the answer is wrong; "" stands for ordinary cases."""
@@ -45,6 +59,8 @@ class Evidence(NamedTuple):
 
 class Exercise(Check):
     """Judges an answer when called; made by `exercise`."""
+
+    draws = False  # then the errors of two mistakes do not add up
 
     def __init__(self, formula: Callable, number: str, *settings: Any):
         super().__init__(formula, number)
@@ -81,9 +97,9 @@ class Exercise(Check):
         """Every mistake with each of its spellings, as complete answers."""
         for m, wrong in super().catalogue():
             whole = hasattr(wrong, "whole")
-            yield m, wrong if whole else lambda *a, f=wrong: self.reduction.right(f(*a))
+            yield m, wrong if whole else _composed(self.reduction.right, wrong)
         for m in self.reduction.mistakes:
-            yield from ((m, lambda *a, f=wrong: f(self.right(*a))) for wrong in m.variants)
+            yield from ((m, _composed(wrong, self.right)) for wrong in m.variants)
 
     def draw_cases(self, seed: int) -> list[Case]:
         """The cases of one check."""
@@ -94,20 +110,23 @@ class Exercise(Check):
         """Run a function on every case, and the first one twice."""
         learner, outcomes = Learner(answer, self.parameters), []
         reference = Learner(self.reference, self.parameters, watch=False)
-        wanted = [self.outcome(reference, case) for case in cases]
-        for case in cases:
-            outcomes.append(self.outcome(learner, case))
+        likes = [self.reference(*case.arguments) for case in cases]
+        wanted = [self.outcome(reference, case, like) for case, like in zip(cases, likes)]
+        for case, like in zip(cases, likes):
+            outcomes.append(self.outcome(learner, case, like))
             if outcomes[-1].problem and outcomes[-1].problem.name == "no end":
-                return Evidence(cases, outcomes, wanted, [False] * len(outcomes))
+                return Evidence(cases, outcomes, wanted, likes, [False] * len(outcomes))
         right = [o.problem is None and self.same(o, w) for o, w in zip(outcomes, wanted)]
-        again = self.outcome(learner, cases[0], gradients=False)
+        again = self.outcome(learner, cases[0], likes[0], gradients=False)
         steady = self.same(again, outcomes[0], gradients=False)
-        return Evidence(cases, outcomes, wanted, right, steady)
+        return Evidence(cases, outcomes, wanted, likes, right, steady)
 
-    def outcome(self, learner: Learner, case: Case, gradients: bool = True) -> Outcome:
-        """What a function does on a case: its value by itself, then its gradients."""
-        like = self.reference(*case.arguments)
-        found, _ = learner.run(case.arguments, like)
+    def outcome(self, learner: Learner, case: Case, like: Any, gradients: bool = True) -> Outcome:
+        """What a function does on a case: its value by itself, then its gradients.
+
+        `like` is a right answer, for its kind and shape.
+        """
+        found, _ = learner.run(case.arguments, like, case.requires_grad)
         if found.problem is None and gradients and case.gradient and self.differentiable:
             again, tensors = learner.run(case.arguments, like, self.differentiable)
             if again.problem is not None:
@@ -116,8 +135,7 @@ class Exercise(Check):
                 slopes = differentiate(again.parts, {n: tensors[n] for n in self.differentiable})
                 found = found._replace(gradients=slopes)
             except RuntimeError as error:
-                text = f"Your answer cannot be differentiated: {str(error).splitlines()[0]}"
-                return Outcome(problem=Problem(("backward",), "gradients do not flow", text))
+                return Outcome(problem=no_derivative(error))
         return found._replace(parts=found.parts and tuple(p.detach() for p in found.parts))
 
     def same(self, a: Outcome, b: Outcome, gradients: bool = True) -> bool:
@@ -147,56 +165,87 @@ class Exercise(Check):
             text = f"`{self.__name__}` is right: {len(evidence.cases)} cases{rest}"
             return verdict(PASSED, n, text)
         example, details = counter_example(self, evidence)
-        found = self._diagnose(evidence)
-        if found is None:
-            return verdict(FAILED, n, *symptom(self, evidence, example), details)
-        return verdict(FAILED, n, f"{found.explanation}{example}", found.name, details)
+        found = self.single(evidence) or self.several(evidence)
+        if found is not None:
+            return verdict(FAILED, n, f"{found.explanation}{example}", found.name, details)
+        add = not evidence.values_right(self)
+        text, name = symptom(self, evidence, example)
+        change = one_change(answer, lambda changed: self.gives_right(changed, evidence), add)
+        if change is not None and evidence.steady and not evidence.ill_mannered():
+            return verdict(FAILED, n, *change.told(example or f"\n{text}", name, details))
+        return verdict(FAILED, n, text, name, details)
+
+    def gives_right(self, answer: Callable, evidence: Evidence) -> bool:
+        """Whether another answer is right on the cases; the first wrong one of them comes first."""
+        cases, _, wanted, likes, right, _ = evidence
+        first = right.index(False) if False in right else 0
+        for k in (first, *range(len(cases))):
+            learner = Learner(answer, self.parameters, watch=False)
+            gradients = k != first or evidence.values_right(self)
+            found = self.outcome(learner, cases[k], likes[k], gradients)
+            if found.problem is not None or not self.same(found, wanted[k], gradients):
+                return False
+        return True
 
     def _cut_off(self, wrong: Callable, evidence: Evidence) -> str:
         """Say what no gradient reaches, where the mistake by itself would let one through."""
         learner = Learner(wrong, self.parameters, watch=False)
-        theirs = [self.outcome(learner, case).gradients for case in evidence.cases]
+        both = zip(evidence.cases, evidence.likes)
+        theirs = [self.outcome(learner, case, like).gradients for case, like in both]
         found = [(o.gradients, g) for o, g in zip(evidence.outcomes, theirs) if o.gradients and g]
         through = [n for n in self.differentiable if any(g[n].any() for _, g in found)]
         cut = [n for n in through if not any(mine[n].any() for mine, _ in found)]
         return f" And no gradient reaches `{'` or `'.join(cut)}`." if cut else ""
 
-    def _diagnose(self, evidence: Evidence) -> Mistake | None:
-        # Values alone where they are wrong: a mistake's name does not hang on how it is spelled,
-        # and a gradient may differ between spellings. Gradients too where the values are right.
-        cases, outcomes, wanted, _, steady = evidence
-        values_right = all(self.same(o, w, gradients=False) for o, w in zip(outcomes, wanted))
-        if values_right and any(o.problem and o.problem.key == ("side effect",) for o in outcomes):
+    def gives_the_same(self, wrong: Callable, evidence: Evidence, gradients: bool) -> bool:
+        """Whether a mistake does on every case what the answer does."""
+        learner = Learner(wrong, self.parameters, watch=False)
+        rows = zip(evidence.cases, evidence.likes, evidence.outcomes)
+        return all(
+            self.same(o, self.outcome(learner, case, like, gradients), gradients)
+            for case, like, o in rows
+        )
+
+    def single(self, evidence: Evidence, loosely: bool = True) -> Mistake | None:
+        """The known mistake that gives the answer's numbers, or that its extremes show.
+
+        One that gives the gradients too comes first. `loosely`, values alone count where they are
+        wrong: a name does not hang on the spelling, and a gradient may differ between spellings.
+        """
+        values_right = evidence.values_right(self)
+        if values_right and evidence.ill_mannered():
             return None
-
-        def gives_the_same(wrong: Callable) -> bool:
-            learner = Learner(wrong, self.parameters, watch=False)
-            theirs = (self.outcome(learner, case, values_right) for case in cases)
-            return all(self.same(o, t, values_right) for o, t in zip(outcomes, theirs))
-
-        def begins_the_same(wrong: Callable) -> bool:
-            with torch.no_grad(), contextlib.suppress(Exception):
-                return self.close(outcomes[0].parts[0], as_parts(wrong(*cases[0].arguments))[0])
-            return False
-
-        for mistake, wrong in self.catalogue() if steady else ():
-            if gives_the_same(wrong):
-                also = "" if values_right else self._cut_off(wrong, evidence)
-                return replace(mistake, explanation=mistake.explanation + also)
+        entries = self.catalogue() if evidence.steady else ()
+        hits = [(m, f) for m, f in entries if self.gives_the_same(f, evidence, values_right)]
+        right = evidence._replace(outcomes=evidence.wanted)
+        hits = [(m, f) for m, f in hits if not self.gives_the_same(f, right, True)]  # not seen here
+        exact = [m for m, f in hits if values_right or self.gives_the_same(f, evidence, True)]
+        if exact:
+            return exact[0] if len({m.name for m in exact}) == 1 else None  # or it is not told
+        for found, wrong in hits:
+            for m, f in with_a_gradient_cut(self, evidence, wrong):
+                if self.gives_the_same(f, evidence, True):
+                    return together([m, found])
+        if hits and loosely:
+            found, wrong = hits[0]
+            return replace(found, explanation=found.explanation + self._cut_off(wrong, evidence))
         where = evidence.wrong_in()
         for m in self.known + self.reduction.mistakes:
-            named_by_case = steady and not values_right and where == {m.extreme} != {""}
+            named_by_case = evidence.steady and not values_right and where == {m.extreme} != {""}
             if m.extreme(self, evidence) if callable(m.extreme) else named_by_case:
                 return m
-        readable = all(o.parts is not None for o in outcomes)
-        has_terms = readable and bool(self.terms(*cases[0].arguments))
-        if not steady or not readable:
+        return None
+
+    def several(self, evidence: Evidence) -> Mistake | None:
+        """Terms with wrong factors or without gradients, or two known mistakes at once."""
+        if not evidence.steady or any(o.parts is None for o in evidence.outcomes):
             return None
-        if values_right:
+        has_terms = bool(self.terms(*evidence.cases[0].arguments))
+        if evidence.values_right(self):
             return detached_terms(self, evidence) if has_terms else None
         for combine in (wrong_factors, pairs) if has_terms else (pairs,):
             for found, wrong in combine(self, evidence):
-                if begins_the_same(wrong) and gives_the_same(wrong):
+                if self.gives_the_same(wrong, evidence, gradients=False):
                     return found
         return None
 
@@ -217,6 +266,16 @@ def exercise(
     """
     settings = (number, cases, tuple(gradients), reduction, tolerance, unit)
     return lambda formula: Exercise(formula, *settings)
+
+
+def _composed(outer: Callable, inner: Callable) -> Callable:
+    return lambda *arguments: outer(inner(*arguments))
+
+
+def no_derivative(error: RuntimeError) -> Problem:
+    """What is said of an answer through which torch cannot differentiate."""
+    text = f"Your answer cannot be differentiated: {str(error).splitlines()[0]}"
+    return Problem(("backward",), "gradients do not flow", text)
 
 
 def differentiate(parts: tuple[Tensor, ...], tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import torch
+from torch import overrides
 
 SECONDS = 20.0  # that one call may take
 
@@ -25,6 +26,7 @@ def laboratory() -> Iterator[int]:
     """Yield a seed; give back generators, gradient mode, dtype, device, warnings and modules."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     device, kept = torch.get_default_device(), snapshot()
+    modes = len(overrides._get_current_function_mode_stack())
     try:
         with (
             torch.random.fork_rng(devices=[]),
@@ -38,6 +40,8 @@ def laboratory() -> Iterator[int]:
             torch.manual_seed(seed + 1)
             yield seed
     finally:
+        while len(overrides._get_current_function_mode_stack()) > modes:
+            overrides._pop_mode()  # where a timer struck while it was taken off
         np.random.set_state(numpy_state)
         random.setstate(python_state)
         if torch.get_default_device() != device:
@@ -71,24 +75,28 @@ def restore(kept: tuple) -> None:
 
 
 @contextlib.contextmanager
-def time_limit() -> Iterator[None]:
-    """Raise `TimeIsUp` here once `SECONDS` have passed, and again until it is heeded.
+def time_limit(seconds: float | None = None) -> Iterator[None]:
+    """Raise `TimeIsUp` here once so many seconds (`SECONDS`) have passed, again until it is heeded.
 
     By a timer's signal, which Unix alone has and only the main thread hears; elsewhere a timer
     interrupts the main thread as Ctrl-C does, once.
     """
+    seconds = SECONDS if seconds is None else seconds
     if threading.current_thread() is not threading.main_thread():
         yield
     elif hasattr(signal, "setitimer"):
         before = signal.signal(signal.SIGALRM, _time_is_up)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS, 0.05)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            finally:  # it may have rung in between
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
     else:
-        timer = threading.Timer(SECONDS, _thread.interrupt_main)
+        timer = threading.Timer(seconds, _thread.interrupt_main)
         timer.start()
         try:
             yield

@@ -104,7 +104,7 @@ class Learner:
         finally:
             if self.watch:
                 guard.restore(self.kept)
-            if self.calls == 1:
+            if self.calls == 1 and self.watch:
                 sys.stdout.write(page.getvalue())
         return value, None if like is None else judge_type(value, like)
 

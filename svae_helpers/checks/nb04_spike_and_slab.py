@@ -57,6 +57,7 @@ LIMITS = (5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0)
 log_prob.mistakes(
     ("clamped z", *(lambda z, p, v, k=k: spike_and_slab(z.clamp(-k, k), p, v) for k in LIMITS)),
     ("maximum of the whole tensor", lambda *x: _over_maximum(*x)[0]),
+    ("maximum not added back", lambda *x: spike_and_slab(*x) - torch.maximum(*joint(*x))),
     ("another base", lambda z, p, v: torch.logaddexp2(*joint(z, p, v))),
     ("half of spike_var taken for σ", lambda z, p, v: spike_and_slab(z, p, v**2 / 4)),
     ("softplus of the wrong difference", lambda *x: joint(*x)[1] + softplus(_log_odds(*x))),
@@ -105,6 +106,7 @@ slab_responsibility.mistakes(
     ("log-odds halved", lambda z, p, v: sigmoid(0.5 * _log_odds(z, p, v))),
     ("softmax over the latents", lambda z, p, v: joint(z, p, v)[1].softmax(-1)),
     ("ratio of logarithms", lambda z, p, v: joint(z, p, v)[1] / sum(joint(z, p, v))),
+    ("ratio of logarithms", lambda z, p, v: joint(z, p, v)[1] / spike_and_slab(z, p, v)),
     ("slab's exponent forgotten", lambda z, p, v: sigmoid(_log_odds(z, p, v) + 0.5 * z**2)),
     ("Φ for the sigmoid", lambda z, p, v: torch.special.ndtr(_log_odds(z, p, v))),
     ("prior weight only", lambda z, p, v: torch.full_like(z, 1 - p)),

@@ -37,7 +37,6 @@ OF_ACTIVE = (
     M("fraction for count", lambda on: on.float().mean(1)),
     M("wrong axis", lambda on: on.sum(0)),
     M("batch averaged", lambda on: on.float().sum(1).mean()),
-    M("batch summed", lambda on: on.sum()),
     M("latents not summed", lambda on: on.float(), lambda on: on),
     M("yes or no for a count", lambda on: on.any(1), lambda on: on.all(1)),
 )
@@ -86,12 +85,6 @@ active_count.mistakes(
     ("responsibility above another number than ½", lambda m, p, v: _soft(m, p, v) > 0.9),
     ("responsibility above another number than ½", lambda m, p, v: _soft(m, p, v) > 0.8),
     ("responsibility above another number than ½", lambda m, p, v: _soft(m, p, v) > p),
-    (
-        "log-odds halved",
-        _past(lambda p, v: (_square(p, v) - log(p / (1 - p)) / (1 / v - 1)) ** 0.5),
-    ),
     ("slab's exponent forgotten", _past(lambda p, v: _edge(p, v) * (1 - v) ** 0.5)),
-    ("crossover rounded", *(_past(lambda p, v, k=k: round(_edge(p, v), k)) for k in (1, 2))),
-    ("batch mean subtracted", lambda m, p, v: active_count.right(m - m.mean(0), p, v)),
     ("μ² for |μ|", lambda m, p, v: m**2 > _edge(p, v)),
 )

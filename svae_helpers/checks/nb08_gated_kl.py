@@ -77,7 +77,6 @@ gated_kl.mistakes(
     ("log α in both terms", lambda g, m, v, a: right(g, m, v, a) - (1 - g) * log(a / (1 - a))),
     ("prior's logarithms unweighted", lambda *x: right(*x) - _other(*x[::3])),
     ("sigmoid of a probability", lambda g, m, v, a: right(g.sigmoid(), m, v, a)),
-    ("gate squared", _kl(lambda g, kl: g**2 * kl)),
     ("slab_prob forgotten", lambda g, m, v, a: right(g, m, v, 0.5)),
     ("slab_prob taken for the spike's", lambda g, m, v, a: right(g, m, v, 1 - a)),
     ("gates' KL the wrong way round", lambda g, m, v, a: _naive_gate(a, g) + g * kl_standard(m, v)),

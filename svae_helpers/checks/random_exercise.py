@@ -1,48 +1,68 @@
-"""An exercise whose answer is random: judged by p-values, named by what single calls look like.
+"""An exercise whose answer is random: judged by p-values, named by what it does with known noise.
 
 `@random_exercise("4.2", probe)` decorates a right answer, which draws with torch, and makes it the
 check. `probe(call, seen, generator)` calls the learner's function many times by `call(*arguments)`
-and notes p-values by `seen.test` (is it right?), what needs no statistics by `seen.fault`, and one
-number for each of several calls by `seen.look` (what does it look like?). A refused answer gets
-the name of the mistake that looks the same: whose numbers, from the same probe, differ from the
-answer's by no more than both scatter by themselves (a t-test; nothing is set by hand).
+and notes p-values by `seen.test` and what needs no statistics by `seen.fault`. A refused answer is
+diagnosed as an exact one is, on what it was called with: from the seed that the right answer and
+every mistake start from too, then with noise that does not depend on the order of draws.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
+import io
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from .exercise import Case, Evidence, Exercise, no_derivative
+from .known_noise import KnownNoise
 from .learner import Learner, Problem, Stop
-from .mistakes import Mistake
-from .result import FAILED, PASSED, Check, CheckResult, verdict
-from .statistics import FAMILY, alike_p
+from .mistakes import PLAIN, Mistake, Reduction
+from .one_change import Change, one_change
+from .result import FAILED, PASSED, CheckResult, verdict
+from .statistics import FAMILY
 
-UNLIKE = Problem(("unlike",), "", "a mistake differs, and the rest need not be measured")
-SAME = 1e-7  # a mistake is lost by chance in fewer than this share of its features' comparisons
+SEED = 20
+BY_LATENT = functools.partial(KnownNoise, last_axis=True)
 BY_NUMPY = (
     "The draws come from NumPy's (or Python's) generator, which `torch.manual_seed` "
     "does not reach and which knows nothing of the device: draw with torch."
 )
+SEEDED = "Two calls give the same draw: a seed is set inside. The caller sets the seed."
+
+
+class Way(NamedTuple):
+    """A way to make draws comparable: noise, which for the learner may be mirrored."""
+
+    noise: Callable
+    mirrored: bool = False
+
+
+def _by_seed(*_: object) -> contextlib.nullcontext:
+    return contextlib.nullcontext()
+
+
+BY_LATENT = functools.partial(KnownNoise, last_axis=True)
+WAYS = (Way(_by_seed), Way(KnownNoise), Way(KnownNoise, True), Way(BY_LATENT), Way(BY_LATENT, True))
 
 
 @dataclass
 class Findings:
-    """What a probe saw; `against` is the learner's, while a mistake is measured."""
+    """What a probe saw."""
 
-    against: Findings | None = None
     tests: dict[str, tuple[float, str]] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
-    looks: dict[str, Tensor] = field(default_factory=dict)
-    between: set[str] = field(default_factory=set)
-    kinds: dict[tuple, Any] = field(default_factory=dict)
+    cases: list[Case] = field(default_factory=list)
     problem: Problem | None = None
     uses_numpy: bool = False
     uses_torch: bool = False
@@ -54,7 +74,7 @@ class Findings:
         self.tests[name] = (p, text)
 
     def fault(self, name: str, text: str) -> None:
-        """Note what is wrong beyond doubt, such as a gradient that is known exactly."""
+        """Note what is wrong beyond doubt; the name may be a known mistake's."""
         self.faults[name] = text
 
     def repeated(self, first: Tensor, second: Tensor) -> None:
@@ -62,42 +82,17 @@ class Findings:
         same = torch.allclose(first, second, rtol=1e-5, atol=1e-6, equal_nan=True)
         self.repeats = same and self.repeats is not False
 
-    def look(self, name: str, numbers: Tensor | Sequence[float], between: bool = False) -> None:
-        """Note what calls look like: one number a call, or one row of numbers a call.
-
-        Numbers `between` calls compare them; they say nothing of one draw that comes each time.
-        """
-        numbers = torch.as_tensor(numbers, dtype=torch.float64).detach()
-        self.finite &= bool(numbers.isfinite().all())
-        self.looks[name] = numbers.reshape(len(numbers), -1).nan_to_num(1e6, 1e6, -1e6).asinh()
-        self.between |= {name} if between else set()
-        if self.against is not None and self.against.alike(name, self) < SAME:
-            raise Stop(UNLIKE)
-
-    def alike(self, name: str, other: Findings) -> float:
-        """P-value for looking the same in one respect; one draw that comes each time is one row."""
-        mine, theirs = self.looks.get(name), other.looks[name]
-        if self.repeats and name in other.between:
-            return 1.0
-        if mine is None or mine.shape[1] != theirs.shape[1]:
-            return 0.0
-        return alike_p(mine[:1] if self.repeats else mine, theirs)
-
-    def nearness(self, other: Findings) -> float:
-        """P-value for looking the same in all that was looked at in both."""
-        return min((self.alike(k, other) for k in self.looks if k in other.looks), default=1.0)
-
-    @property
-    def kind(self) -> tuple:
-        """All in which two answers have to be the same before numbers are compared."""
-        key = self.problem and self.problem.key
-        return key, self.faults.keys(), self.finite, bool(self.repeats)
-
     @property
     def failed(self) -> set[str]:
         """Names of the tests that a right answer does not fail."""
         level = FAMILY / max(len(self.tests), 1)
         return {name for name, (p, _) in self.tests.items() if not p >= level}
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing speaks against the answer."""
+        slips = self.problem or self.repeats or self.faults or self.failed or self.uses_numpy
+        return self.finite and not slips
 
     def words(self) -> str:
         """The least likely p-value, if calls are independent, and the faults, a line each."""
@@ -110,31 +105,36 @@ class Findings:
 
 
 class Caller:
-    """Calls the learner's function for a probe and keeps account of its side effects."""
+    """Calls the learner's function for a probe and keeps account of its side effects.
+
+    A probe sets `extreme` to what is far out in the calls that follow, such as "log_var"; None
+    keeps them out of the diagnosis, where students may well differ.
+    """
 
     def __init__(self, learner: Learner, findings: Findings, right: Callable):
         self.learner, self.findings, self.right = learner, findings, right
-        self.kinds = (findings.against or findings).kinds  # right answers, which may be slow
+        self.kinds: dict[str, Any] = {}  # right answers, which may be slow
         self.given: dict[str, Tensor] = {}
+        self.extreme: str | None = ""
 
     def __call__(self, *arguments: Any, gradients: Sequence[str] = ()) -> Any:
         """Return the answer; with `gradients`, also the tensors it was given, by name.
 
         `given` keeps those of the last call. Ends the probe where there is no comparable answer.
         """
-        plain = [a for a in arguments if not callable(a)]  # of which kind an answer is, these say
-        key = tuple(a.shape if isinstance(a, Tensor) else repr(a) for a in plain)
+        key = _plain(arguments)  # of which kind an answer is, these say
         if key not in self.kinds:
             with torch.random.fork_rng(devices=[]):
                 self.kinds[key] = self.right(*arguments)
         before, seen = torch.get_rng_state(), self.findings
+        case = Case(arguments, self.extreme, requires_grad=tuple(gradients))
+        if self.extreme is not None and not any(_same(case, known) for known in seen.cases):
+            seen.cases.append(case)
         found, self.given = self.learner.run(arguments, self.kinds[key], tuple(gradients))
         seen.uses_torch |= not torch.equal(before, torch.get_rng_state())
         if found.problem is not None:
             seen.uses_numpy |= found.problem.name == "NumPy's generator"
-            shapes = tuple(part.shape for part in found.parts or ())
-            came_up = (*found.problem.key, *shapes, self.learner.calls)  # and in which call
-            raise Stop(found.problem._replace(key=came_up))
+            raise Stop(found.problem)
         seen.finite &= all(bool(part.isfinite().all()) for part in found.parts)
         answer = found.parts if isinstance(self.kinds[key], tuple) else found.parts[0]
         return (answer, self.given) if gradients else answer
@@ -146,83 +146,181 @@ class Caller:
         return torch.stack(values)
 
 
-class RandomExercise(Check):
+class RandomExercise(Exercise):
     """Judges a random answer when called; made by `random_exercise`."""
 
-    def __init__(self, right: Callable, number: str, probe: Callable):
-        super().__init__(right, number)
-        self.right = self.reference = right
-        self.probe = probe
-        self._measured: dict[Callable, Findings] = {}
+    draws = True
 
-    def examine(self, answer: Callable, seed: int, against: Findings | None = None) -> Findings:
-        """Run the probe; end once something differs from what it is measured `against`."""
-        seen, learner = Findings(against), Learner(answer, self.parameters, watch=against is None)
+    def __init__(self, right: Callable, number: str, probe: Callable, *settings: Any):
+        self._noise: Callable | None = None
+        super().__init__(right, number, None, *settings)
+        self.probe, self._formula = probe, self._repeatable(right)
+
+    def mistakes(self, *entries: Mistake | tuple) -> None:
+        """Register the known mistakes, the likeliest first."""
+        super().mistakes(*entries)
+        self.known = tuple(
+            replace(m, variants=tuple(map(self._repeatable, m.variants))) for m in self.known
+        )
+
+    def _repeatable(self, function: Callable, mirrored: bool = False) -> Callable:
+        """A function that draws the same each time, while an answer is diagnosed."""
+
+        @functools.wraps(function)
+        def run(*arguments: Any, **named: Any) -> Any:
+            if (noise := self._noise) is None:
+                return function(*arguments, **named)
+            torch.default_generator.manual_seed(SEED)
+            start = zlib.crc32(_plain(arguments).encode()) % 1009  # no call is like another
+            with self._diagnosed_by(None), noise(start, mirrored):
+                return function(*arguments, **named)
+
+        return run
+
+    @contextlib.contextmanager
+    def _diagnosed_by(self, noise: Callable | None) -> Iterator[None]:
+        before, self._noise = self._noise, noise
         try:
-            self.probe(Caller(learner, seen, self.right), seen, Generator().manual_seed(seed))
+            with contextlib.redirect_stdout(io.StringIO()):  # what was printed once is enough
+                yield
+        finally:
+            self._noise = before
+
+    def reference(self, *given: Any) -> Any:
+        """The right answer, from torch's generator."""
+        return self.reduction.right(self.right(*given))
+
+    def draw_cases(self, seed: int) -> list[Case]:
+        """What the probe calls a right answer with."""
+        return self.probed(self.reference, seed).cases
+
+    def probed(self, answer: Callable, seed: int) -> Findings:
+        """Run the probe."""
+        seen = Findings()
+        caller = Caller(Learner(answer, self.parameters), seen, self.reference)
+        try:
+            self.probe(caller, seen, Generator().manual_seed(seed))
         except Stop as stop:
             seen.problem = stop.problem
+        except RuntimeError as error:  # from the answer's graph, such as that of `//`
+            seen.problem = no_derivative(error)
         seen.uses_numpy |= not seen.uses_torch and _reaches_numpy(answer)
         return seen
 
     def judge(self, answer: Callable, seed: int) -> CheckResult:
         """Say that it is right, or which mistake it makes, or else what was seen."""
-        seen = self.examine(answer, seed)
-        words, name = seen.words(), None
-        slips = seen.problem or seen.repeats or seen.faults or seen.failed
-        if seen.uses_numpy:
-            text, name = BY_NUMPY, "NumPy's generator"
-        elif seen.finite and not slips:
+        seen, n = self.probed(answer, seed), self.number
+        if seen.right:
             text = f"`{self.__name__}` is right: {len(seen.tests)} statistical tests."
-            return verdict(PASSED, self.number, text)
-        elif (found := self._diagnose(seen)) is not None:
-            text, name = f"{found.explanation}{words}", found.name
-        elif seen.problem is not None:
-            text, name = seen.problem.text, seen.problem.name
+            return verdict(PASSED, n, text)
+        words, problem = seen.words(), seen.problem
+        if seen.uses_numpy:
+            return verdict(FAILED, n, BY_NUMPY, "NumPy's generator")
+        plain = problem is not None and problem.key[0] in ("time", "side effect")
+        found = None if plain else self._named(answer, seen)
+        if isinstance(found, Mistake):
+            return verdict(FAILED, n, f"{found.explanation}{words}", found.name)
+        if problem is not None:
+            name, text = problem.name, problem.text
         elif not seen.finite:
-            text, name = f"There is a NaN or an infinity in your answer.{words}", "NaN"
+            name, text = "NaN", f"There is a NaN or an infinity in your answer.{words}"
         elif seen.repeats:
-            text = f"Two calls give the same answer: nothing is drawn.{words}"
             name = "nothing is drawn"
+            text = f"Two calls give the same answer: nothing is drawn.{words}"
         else:
-            text = words.strip()
-            if any(fault.startswith("gradients do not flow") for fault in seen.faults):
-                name = "gradients do not flow"
-        return verdict(FAILED, self.number, text, name)
+            cut = any(fault.startswith("gradients do not flow") for fault in seen.faults)
+            name, text = "gradients do not flow" if cut else None, words.strip()
+        if found is not None:
+            return verdict(FAILED, n, *found.told(f"\n{text}", name, ""))
+        return verdict(FAILED, n, text, name)
 
-    def _diagnose(self, seen: Findings) -> Mistake | None:
-        measured = ((m, self._measure(wrong, seen)) for m, wrong in self.catalogue())
-        near = [(seen.nearness(known), m) for m, known in measured if known.kind == seen.kind]
-        p, best = max(near, key=lambda entry: entry[0], default=(0.0, None))
-        if p > SAME:
-            return best
-        for m in self.known:
-            if m.extreme(seen) if callable(m.extreme) else seen.failed == {m.extreme}:
-                return m
-        known = self._measure(self.right, seen) if seen.repeats else None
-        if known and known.kind[:-1] == seen.kind[:-1] and seen.nearness(known) > SAME:
-            text = "Two calls give the same draw: a seed is set inside. The caller sets the seed."
-            return Mistake("fixed seed", (self.right,), text)
-        return None
+    def _named(self, answer: Callable, seen: Findings) -> Mistake | Change | None:
+        """What an answer does with the noise that the right one and every mistake have."""
+        cases = self.draw_cases(SEED) if seen.problem else seen.cases
+        evidence, uniform = {}, False
+        for way in (way for way in WAYS if uniform or not way.mirrored):
+            KnownNoise.uniform_drawn = False
+            with self._diagnosed_by(way.noise):
+                e = evidence[way] = self.examine(self._repeatable(answer, way.mirrored), cases)
+                uniform |= KnownNoise.uniform_drawn
+                if all(e.right):
+                    continue
+                slopes = e.steady and e.values_right(self)  # then it draws as the right one does
+                found = self.single(e, False) or (self.several(e) if slopes else None)
+            if found is not None and (way.noise is not BY_LATENT or self._fails_alike(found, seen)):
+                return found
+        if seen.repeats and self._right_without_a_seed(answer, evidence):
+            return Mistake("fixed seed", (self.right,), SEEDED)
+        open_ways = [w for w, e in evidence.items() if e.steady and not all(e.right)]
+        ways = [w for w in open_ways if w.noise is open_ways[-1].noise]
+        for way in ways:
+            with self._diagnosed_by(way.noise):
+                if (found := self.several(evidence[way])) is not None:
+                    return found
+        for mistake in self.known:
+            if mistake.name in seen.faults and seen.finite:
+                return mistake
+        for way, e in evidence.items():
+            with self._diagnosed_by(way.noise):
+                found = self.single(e) if way.noise is not BY_LATENT else None
+            if found is not None:
+                return found
+        add = not all(evidence[way].values_right(self) for way in ways)
 
-    def _measure(self, wrong: Callable, seen: Findings) -> Findings:
-        """What the probe sees of a mistake, at least until it differs from what was seen.
+        def passes(changed: Callable) -> bool:
+            return any(self._passes(changed, way, evidence[way]) for way in ways)
 
-        The mistake's seed has nothing to do with the learner's, so it is measured once.
-        """
-        known = self._measured.get(wrong)
-        if known is None or (known.problem is UNLIKE and seen.nearness(known) >= SAME):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(20)
-                known = self._measured[wrong] = self.examine(wrong, 21, against=seen)
-        return known
+        return one_change(answer, passes, add) if ways else None
+
+    def _fails_alike(self, mistake: Mistake, seen: Findings) -> bool:
+        """Whether the same tests fail beyond doubt: what is shared does not show in every noise."""
+
+        def alike(theirs: Findings) -> bool:
+            keys = [found.problem and found.problem.key for found in (seen, theirs)]
+            both = [(seen.tests[n][0], theirs.tests[n][0]) for n in seen.tests if n in theirs.tests]
+            unlike = any(min(pair) < 1e-10 and max(pair) > 1e-3 for pair in both)
+            return keys[0] == keys[1] and not unlike
+
+        wrong = [f for m, f in self.catalogue() if m.name == mistake.name]
+        return not wrong or any(alike(self.probed(f, SEED)) for f in wrong)
+
+    def _right_without_a_seed(self, answer: Callable, evidence: dict) -> bool:
+        if any(all(found.right) for found in evidence.values()):
+            return True
+        with mock.patch("torch.manual_seed"):
+            return self.probed(answer, SEED).right
+
+    def _passes(self, changed: Callable, way: Way, evidence: Evidence) -> bool:
+        with self._diagnosed_by(way.noise):
+            likely = self.gives_right(self._repeatable(changed, way.mirrored), evidence)
+        return likely and self.probed(changed, SEED).right
 
 
 def random_exercise(
-    number: str, probe: Callable[[Caller, Findings, Generator], None]
+    number: str,
+    probe: Callable[[Caller, Findings, Generator], None],
+    gradients: Sequence[str] = (),
+    reduction: Reduction = PLAIN,
+    tolerance: float = 1e-4,
+    unit: str = "nats",
 ) -> Callable[[Callable], RandomExercise]:
-    """Decorate a right answer of an exercise that draws; it becomes the check of that number."""
-    return lambda right: RandomExercise(right, number, probe)
+    """Decorate a right answer of an exercise that draws; it becomes the check of that number.
+
+    Mistakes are compared in the `gradients` of these tensors too; for the rest see `exercise`.
+    """
+    settings = (probe, tuple(gradients), reduction, tolerance, unit)
+    return lambda right: RandomExercise(right, number, *settings)
+
+
+def _plain(arguments: tuple) -> str:
+    """The numbers and shapes among the arguments."""
+    return repr([a.shape if isinstance(a, Tensor) else a for a in arguments if not callable(a)])
+
+
+def _same(one: Case, other: Case) -> bool:
+    pairs = zip(one.arguments, other.arguments)
+    alike = all(a is b if isinstance(a, Tensor) else a == b for a, b in pairs)
+    return alike and one.requires_grad == other.requires_grad
 
 
 def _reaches_numpy(answer: Callable) -> bool:

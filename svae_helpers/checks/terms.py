@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .learner import Learner, Outcome, as_parts
-from .mistakes import Mistake, texts_of
+from .mistakes import Mistake, Terms, texts_of
 from .report import gradients_of
 
 SAID = {  # by coefficient: the mistake's name, and what is said about the term
@@ -53,39 +53,48 @@ def wrong_factors(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Calla
     """Mistakes that multiply terms: under the right reduction, then under each known wrong one."""
     pairs = zip(evidence.cases, evidence.outcomes)
     ordinary = [(case.arguments, o.parts[0].flatten()) for case, o in pairs if not case.extreme]
-    names = list(exercise.terms(*ordinary[0][0]))
+    terms = [exercise.terms(*arguments) for arguments, _ in ordinary]
+    target = torch.cat([value for _, value in ordinary])
     reductions = [([], exercise.reduction.right)]
     reductions += [([m], f) for m in exercise.reduction.mistakes for f in m.variants]
     for reduction, reduce in reductions:
-        alone = [scaled(exercise, {m: float(m == n) for m in names}, reduce) for n in names]
         try:
             columns = [
-                torch.cat([as_parts(f(*x))[0].flatten() for x, _ in ordinary]) for f in alone
+                torch.cat([_alone(exercise, name, each, reduce) for each in terms])
+                for name in terms[0]
             ]
-            factors = fit(names, columns, torch.cat([value for _, value in ordinary]))
+            factors = fit(list(terms[0]), columns, target)
         except (RuntimeError, IndexError):
             continue
         rounded = {name: float(f"{c:.3g}") for name, c in (factors or {}).items()}
         found = _said(exercise, rounded, SAID)
-        if len(set(rounded.values())) > 1 and found:  # one factor on everything: see `relation`
+        alike = not exercise.draws and len(set(rounded.values())) == 1
+        if found and not alike:  # one factor on everything: see `relation`
             yield together(found + reduction), scaled(exercise, factors, reduce)
+
+
+def _alone(exercise: Any, name: str, terms: Terms, reduce: Callable) -> Tensor:
+    """What the answer is of one term alone, flat."""
+    parts = [t if n == name else torch.zeros_like(t) for n, t in terms.items()]
+    return as_parts(reduce(exercise.reduction.combine(parts)))[0].detach().flatten()
 
 
 def detached_terms(exercise: Any, evidence: Any) -> Mistake | None:
     """Which terms carry no gradient, where the values are right."""
-    cases = [case for case, o in zip(evidence.cases, evidence.outcomes) if o.gradients]
-    if not cases or len(gradients_of(evidence)[2]) == 1:  # one argument that is cut off says more
+    rows = zip(evidence.cases, evidence.likes, evidence.outcomes)
+    rows = [(case, like) for case, like, o in rows if o.gradients]
+    if not rows or len(gradients_of(evidence)[2]) == 1:  # one argument that is cut off says more
         return None
 
     def flat(outcomes: Iterable[Outcome]) -> Tensor:
         return torch.cat([g.flatten() for o in outcomes for g in o.gradients.values()])
 
-    names, columns = list(exercise.terms(*cases[0].arguments)), []
+    names, columns = list(exercise.terms(*rows[0][0].arguments)), []
     for name in names:
         one = {n: float(n == name) for n in names}
         alone = scaled(exercise, one, exercise.reduction.right, gradients=True)
         learner = Learner(alone, exercise.parameters, watch=False)
-        columns.append(flat(exercise.outcome(learner, case) for case in cases))
+        columns.append(flat(exercise.outcome(learner, case, like) for case, like in rows))
     factors = fit(names, columns, flat(evidence.outcomes)) or {}
     detached = set(factors.values()) == {0.0, 1.0}
     return together(_said(exercise, factors, DETACHED)) if detached else None
@@ -121,24 +130,80 @@ def _said(exercise: Any, factors: dict[str, float], words: dict) -> list[Mistake
 
 
 def pairs(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Callable]]:
-    """Two known mistakes: their errors add up to the answer's in a case, or one is in the other."""
-    arguments, value = evidence.cases[0].arguments, evidence.outcomes[0].parts[0].double()
+    """Two known mistakes that begin as the answer does: one in the other, or their errors added."""
+    arguments, answer = evidence.cases[0].arguments, evidence.outcomes[0].parts[0].double()
+    largest = float(answer.abs().max())
+
+    def alike(value: Any) -> bool:
+        (t, *_) = as_parts(value)
+        same = t.shape == answer.shape and float((t - answer).abs().max()) < 1e-3 * (1 + largest)
+        return same and exercise.close(t, answer)
+
+    def begins(value: Callable) -> bool:
+        with suppress(Exception), torch.no_grad():
+            return alike(value())
+        return False
+
+    right, like = exercise.reduction.right, as_parts(evidence.likes[0])[0]
+    terms = exercise.right(*arguments)
+
+    def shows(value: Callable) -> bool:
+        """Whether a mistake makes a difference here: in some noise, what is shared does not."""
+        with suppress(Exception), torch.no_grad():
+            return not exercise.close(as_parts(value())[0], like)
+        return False
+
+    inner = [(m, f) for m in exercise.known for f in m.variants if not hasattr(f, "whole")]
+    inner = [(m, f) for m, f in inner if shows(lambda f=f: right(f(*arguments)))]
+    reductions = [(m, f) for m in exercise.reduction.mistakes for f in m.variants]
+    reductions = [(m, f) for m, f in reductions if shows(lambda f=f: f(terms))]
+    for a, f in inner:
+        with suppress(Exception), torch.no_grad():
+            terms = f(*arguments)
+        for b, g in reductions:
+            if begins(lambda g=g, terms=terms: g(terms)):
+                yield together([a, b]), _nested(g, f)
+    outer = [(m, f) for m, f in inner if _calls_right(exercise, f, arguments)]
+    for (a, f), (b, g) in itertools.product(outer, inner):
+        whole = _nested(right, f)
+        if a is not b and begins(lambda h=whole, g=g: exercise.nested(h, g, arguments)):
+            yield together([a, b]), lambda *x, g=g, h=whole: exercise.nested(h, g, x)
+    if not exercise.draws:
+        yield from _added(exercise, arguments, answer)
+
+
+def _nested(outer: Callable, inner: Callable) -> Callable:
+    return lambda *arguments: outer(inner(*arguments))
+
+
+def _added(exercise: Any, arguments: tuple, answer: Tensor) -> Iterator[tuple[Mistake, Callable]]:
     right, singles = as_parts(exercise.reference(*arguments))[0].double(), []
     for mistake, wrong in exercise.catalogue():
         with suppress(Exception):
             found = as_parts(wrong(*arguments))[0].double()
-            if found.shape == right.shape == value.shape:
+            if found.shape == right.shape == answer.shape:
                 singles.append((mistake, wrong, found))
-    for (a, f, x), (b, g, y) in itertools.combinations(singles, 2):
-        if torch.allclose(x + y - right, value, rtol=6e-5, atol=2e-4):
-            yield together([a, b]), lambda *x, f=f, g=g: f(*x) + g(*x) - exercise.reference(*x)
-    inner = [(m, f) for m in exercise.known for f in m.variants if not hasattr(f, "whole")]
-    outer = [(m, f) for m, f in exercise.catalogue() if _calls_right(exercise, f, arguments)]
-    outer.sort(key=lambda entry: entry[0] in exercise.known)  # the reductions first
-    for (a, f), (b, g) in itertools.product(outer, inner):
-        if a is not b:
-            both = [a, b] if a in exercise.known else [b, a]
-            yield together(both), lambda *x, f=f, g=g: exercise.nested(f, g, x)
+    if not singles:
+        return
+    errors = torch.stack([(found - right).flatten() for *_, found in singles])  # (n, numbers)
+    off = (errors[:, None] + errors - (answer - right).flatten()).abs()
+    alike = (off <= 2e-4 + 6e-5 * answer.abs().flatten()).all(-1).triu(1)
+    for i, k in alike.nonzero().tolist():
+        (a, f, _), (b, g, _) = singles[i], singles[k]
+        yield together([a, b]), lambda *x, f=f, g=g: f(*x) + g(*x) - exercise.reference(*x)
+
+
+def with_a_gradient_cut(
+    exercise: Any, evidence: Any, wrong: Callable
+) -> Iterator[tuple[Mistake, Callable]]:
+    """A mistake together with each known one that has the right values, and wrong gradients."""
+    arguments, like = evidence.cases[0].arguments, evidence.likes[0]
+    for a, f in ((m, f) for m in exercise.known for f in m.variants if not hasattr(f, "whole")):
+        same = False
+        with suppress(Exception), torch.no_grad():
+            same = exercise.close(exercise.reduction.right(f(*arguments)), like)
+        if same:
+            yield a, lambda *x, f=f: exercise.nested(wrong, f, x)
 
 
 def _calls_right(exercise: Any, wrong: Callable, arguments: tuple) -> bool:

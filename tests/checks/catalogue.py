@@ -8,9 +8,9 @@ from svae_helpers.checks import Exercise, Inspection, Question, RandomExercise
 from .built import RIGHT, WRONG
 
 EXERCISES = dict(checks.ALL)
-EXACT = {name: e for name, e in EXERCISES.items() if isinstance(e, Exercise)}
-RANDOM = {name: e for name, e in EXERCISES.items() if isinstance(e, RandomExercise)}
-FUNCTIONS = EXACT | RANDOM
+FUNCTIONS = {name: e for name, e in EXERCISES.items() if isinstance(e, Exercise)}
+RANDOM = {name: e for name, e in FUNCTIONS.items() if isinstance(e, RandomExercise)}
+EXACT = {name: e for name, e in FUNCTIONS.items() if name not in RANDOM}
 QUESTIONS = {name: e for name, e in EXERCISES.items() if isinstance(e, Question)}
 INSPECTIONS = {name: e for name, e in EXERCISES.items() if isinstance(e, Inspection)}
 

@@ -59,7 +59,7 @@ def test_probes_are_calibrated(name):
     found = {}
     for seed in range(runs):
         torch.manual_seed(seed)
-        for test, (p, _) in exercise.examine(exercise.reference, seed).tests.items():
+        for test, (p, _) in exercise.probed(exercise.reference, seed).tests.items():
             found.setdefault(test, []).append(p)
     for test, p_values in found.items():
         for level in (0.05, 0.01):

@@ -1,13 +1,14 @@
 """A table of answers that the catalogues of mistakes were not written from.
 
 `tried("elbo", ("what it is", answer, "its name"), …)`: a right answer has RIGHT for its name, a
-wrong one that is refused without a name has UNNAMED. An answer to an exercise in MADE is a function
+wrong one that is refused without a name has UNNAMED, one that is shown the one place to change has
+ONE_PLACE. An answer to an exercise in MADE is a function
 that makes what is handed over.
 """
 
 from typing import Any, NamedTuple
 
-RIGHT, UNNAMED = "(right)", "(refused without a name)"
+RIGHT, UNNAMED, ONE_PLACE = "(right)", "(refused without a name)", "(one place)"
 MADE = {"trained_vaes", "trained_sparse_vae", "half_the_count"}
 
 

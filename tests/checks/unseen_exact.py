@@ -16,7 +16,7 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from .unseen import RIGHT, UNNAMED, tried
+from .unseen import ONE_PLACE, RIGHT, UNNAMED, tried
 
 
 def std(log_var):
@@ -86,7 +86,7 @@ tried(
         lambda j, q: torch.logsumexp(j - q, 0) / len(j),
         "divided by K outside the logarithm",
     ),
-    ("− K", lambda j, q: torch.logsumexp(j - q, 0) - len(j), "K for log K"),
+    ("− K", lambda j, q: torch.logsumexp(j - q, 0) - len(j), ONE_PLACE),
     ("log q added", lambda j, q: torch.logsumexp(j + q, 0) - math.log(len(j)), "log_q added"),
     ("no log q", lambda j, q: torch.logsumexp(j, 0) - math.log(len(j)), "log_q forgotten"),
     (
@@ -101,19 +101,19 @@ tried(
     (
         "log10",
         lambda j, q: (torch.logsumexp(j - q, 0) - math.log(len(j))) / math.log(10),
-        "another base",
+        ONE_PLACE,
     ),
     ("no log K, mean of batch", lambda j, q: torch.logsumexp(j - q, 0).mean(), "wrong shape"),
     ("median", lambda j, q: (j - q).median(0).values, "median for mean"),
     (
         "detached",
         lambda j, q: (torch.logsumexp(j - q, 0) - math.log(len(j))).detach(),
-        "gradients do not flow",
+        ONE_PLACE,
     ),
     (
         "kept axis",
         lambda j, q: torch.logsumexp(j - q, 0, keepdim=True) - math.log(len(j)),
-        "wrong shape",
+        ONE_PLACE,
     ),
 )
 
@@ -151,9 +151,9 @@ tried(
     ("exp", lambda j, q: (j - q).exp().mean(0), "weights instead of log-weights"),
     ("loss of the batch", lambda j, q: -(j - q).mean(), "wrong shape"),
     ("sum and minus", lambda j, q: (q - j).sum(0), "sign, and sum over samples"),
-    ("K − 1", lambda j, q: (j - q).sum(0) / max(len(j) - 1, 1), "K − 1 for K"),
-    ("detached", lambda j, q: (j.detach() - q).mean(0), "gradients do not flow"),
-    ("list", lambda j, q: list((j - q).mean(0)), "wrong type"),
+    ("K − 1", lambda j, q: (j - q).sum(0) / max(len(j) - 1, 1), ONE_PLACE),
+    ("detached", lambda j, q: (j.detach() - q).mean(0), ONE_PLACE),
+    ("list", lambda j, q: list((j - q).mean(0)), ONE_PLACE),
     ("numpy", lambda j, q: (j - q).mean(0).detach().numpy(), "wrong type"),
     ("log q halved, sum", lambda j, q: (j - 0.5 * q).sum(0), "log q halved, and sum over samples"),
 )
@@ -230,7 +230,7 @@ tried(
         lambda l, x: -F.binary_cross_entropy(l.clamp(0, 1), x, reduction="none").sum(1),
         "logits taken for probabilities",
     ),
-    ("detached", lambda l, x: -bce(l.detach(), x).sum(1), "gradients do not flow"),
+    ("detached", lambda l, x: -bce(l.detach(), x).sum(1), ONE_PLACE),
     ("float", lambda l, x: -bce(l, x).sum().item(), "batch summed"),
 )
 
@@ -295,7 +295,7 @@ tried(
         lambda m, v: kl_divergence(Normal(0.0, 1.0), Normal(m, std(v))).mean(1),
         "KL the wrong way round, and mean over latents",
     ),
-    ("detached σ", lambda m, v: kls(m, v.detach()).sum(1), "gradients do not flow"),
+    ("detached σ", lambda m, v: kls(m, v.detach()).sum(1), ONE_PLACE),
 )
 
 
@@ -433,7 +433,7 @@ tried(
     ),
     ("swapped, minus", lambda z, p, v: -log_p(z, 1 - p, v), "sign, and spike and slab swapped"),
     ("no 2π", lambda z, p, v: log_p(z, p, v) + 0.5 * math.log(2 * math.pi), "2π forgotten"),
-    ("log2", lambda z, p, v: log_p(z, p, v) / math.log(2), "another base"),
+    ("log2", lambda z, p, v: log_p(z, p, v) / math.log(2), ONE_PLACE),
     ("detached", lambda z, p, v: log_p(z.detach(), p, v), "detached"),
 )
 tried(
@@ -480,7 +480,7 @@ tried(
     (
         "summed",
         lambda z, p, v: torch.sigmoid(joints(z, p, v)[1] - joints(z, p, v)[0]).sum(-1),
-        "wrong shape",
+        ONE_PLACE,
     ),
     ("past the crossover", lambda z, p, v: (z.abs() > edge(p, v)).float(), "hard decision"),
     ("booleans", lambda z, p, v: z.abs() > edge(p, v), "hard decision"),
@@ -634,7 +634,7 @@ tried(
         "absolute value forgotten, and fraction for count",
     ),
     ("prior's", lambda m, p, v: torch.full((len(m),), (1 - p) * m.shape[1]), "prior's own number"),
-    ("a list", lambda m, p, v: (m.abs() > edge(p, v)).sum(1).tolist(), "wrong type"),
+    ("a list", lambda m, p, v: (m.abs() > edge(p, v)).sum(1).tolist(), ONE_PLACE),
 )
 
 
@@ -693,7 +693,7 @@ tried(
         lambda g, m, v, a: (gates(g, a) + (1 - g) * kls(m, v)).sum(1),
         "Gaussian KL weighted by the closed gate",
     ),
-    ("γ²", lambda g, m, v, a: (gates(g, a) + g**2 * kls(m, v)).sum(1), "gate squared"),
+    ("γ²", lambda g, m, v, a: (gates(g, a) + g**2 * kls(m, v)).sum(1), ONE_PLACE),
     ("no prior", lambda g, m, v, a: (gates(g, 0.5) + g * kls(m, v)).sum(1), "slab_prob forgotten"),
     (
         "entropy only",
@@ -736,7 +736,7 @@ tried(
     (
         "detached μ",
         lambda g, m, v, a: (gates(g, a) + g * kls(m.detach(), v)).sum(1),
-        "gradients do not flow",
+        ONE_PLACE,
     ),
 )
 
@@ -835,7 +835,7 @@ tried(
     (
         "log B added",
         lambda m, v, z, p: (each(m, v, z).logsumexp(1) + math.log(len(z)) - p).mean(0),
-        "log B added",
+        ONE_PLACE,
     ),
     (
         "mean over all posteriors and draws",
@@ -855,7 +855,7 @@ tried(
     (
         "detached p",
         lambda m, v, z, p: (each(m, v, z).logsumexp(1) - math.log(len(z)) - p.detach()).mean(0),
-        "gradients do not flow",
+        ONE_PLACE,
     ),
     (
         "posteriors detached",

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Bernoulli, Laplace, Normal, StudentT, kl_divergence
 
-from .unseen import RIGHT, UNNAMED, tried
+from .unseen import ONE_PLACE, RIGHT, UNNAMED, tried
 from .unseen_exact import bce, each, edge, kls, std
 from .unseen_exact import gates as gt
 from .unseen_exact import log_p as logp
@@ -161,10 +161,10 @@ tried(
             if j.shape[0] > 1
             else torch.logsumexp(j - q, 0)
         ),
-        "K − 1 for K",
+        ONE_PLACE,
     ),
     ("dims swapped", lambda j, q: torch.logsumexp(j - q, 1) - math.log(j.shape[1]), "wrong axis"),
-    ("log B for log K", lambda j, q: torch.logsumexp(j - q, 0) - math.log(j.shape[1]), "B for K"),
+    ("log B for log K", lambda j, q: torch.logsumexp(j - q, 0) - math.log(j.shape[1]), ONE_PLACE),
     (
         "mean then log detach",
         lambda j, q: torch.logsumexp(j - q.detach(), 0) - math.log(j.shape[0]),
@@ -173,7 +173,7 @@ tried(
     (
         "log2",
         lambda j, q: (torch.logsumexp(j - q, 0) - math.log(j.shape[0])) / math.log(2),
-        "another base",
+        ONE_PLACE,
     ),
     ("max only", lambda j, q: (j - q).max(0).values, "largest weight only"),
     (
@@ -189,15 +189,15 @@ tried(
     ("sum K", lambda j, q: (j - q).sum(0), "sum over samples"),
     ("half entropy", lambda j, q: (j - 0.5 * q).mean(0), "log q halved"),
     ("mean over all", lambda j, q: (j - q).mean(), "batch averaged"),
-    ("q detached", lambda j, q: (j - q.detach()).mean(0), "gradients do not flow"),
+    ("q detached", lambda j, q: (j - q.detach()).mean(0), ONE_PLACE),
     ("exp(q) weighted", lambda j, q: (q.exp() * (j - q)).sum(0), "weighted by q again"),
-    ("keepdim", lambda j, q: (j - q).mean(0, keepdim=True), "wrong shape"),
+    ("keepdim", lambda j, q: (j - q).mean(0, keepdim=True), ONE_PLACE),
     (
         "logmeanexp",
         lambda j, q: torch.logsumexp(j - q, 0) - math.log(len(j)),
         "log of mean for mean of logs",
     ),
-    ("clamped", lambda j, q: (j - q).clamp(min=-100).mean(0), "right for ordinary numbers only"),
+    ("clamped", lambda j, q: (j - q).clamp(min=-100).mean(0), ONE_PLACE),
     ("relu", lambda j, q: torch.relu((j - q).mean(0)), "log-weights made positive"),
     ("joint twice", lambda j, q: (2 * j - q).mean(0), "log p(x, z) counted twice"),
 )
@@ -215,7 +215,7 @@ tried(
         lambda m, v: m + std(v) * (torch.rand_like(m) - 0.5) * math.sqrt(12),
         "uniform noise",
     ),
-    ("std+eps", lambda m, v: m + (std(v) + 0.1) * torch.randn_like(m), "clamped σ"),
+    ("std+eps", lambda m, v: m + (std(v) + 0.1) * torch.randn_like(m), ONE_PLACE),
     ("clamp -5", lambda m, v: m + std(v.clamp(min=-5)) * torch.randn_like(m), "clamped σ"),
     ("softplus", lambda m, v: m + F.softplus(v) * torch.randn_like(m), "softplus for exp"),
     ("eps squared", lambda m, v: m + std(v) * torch.randn_like(m) ** 2, "noise not normal"),
@@ -310,8 +310,8 @@ tried(
         lambda l, x: (x * l.sigmoid() + (1 - x) * (1 - l.sigmoid())).prod(1).log(),
         "likelihoods multiplied",
     ),
-    ("base 2", lambda l, x: -bce(l, x).sum(1) / math.log(2), "another base"),
-    ("rounded", lambda l, x: -bce(l.round(), x).sum(1), UNNAMED),
+    ("base 2", lambda l, x: -bce(l, x).sum(1) / math.log(2), ONE_PLACE),
+    ("rounded", lambda l, x: -bce(l.round(), x).sum(1), ONE_PLACE),
 )
 tried(
     "gaussian_kl",
@@ -326,7 +326,7 @@ tried(
         lambda m, v: kl_divergence(N(m, v.exp()), N(torch.zeros_like(m), 1.0)).sum(1),
         "log_var taken for log σ",
     ),
-    ("clamped at 0", lambda m, v: (0.5 * (m**2 + v.exp() - 1 - v)).sum(1).clamp(min=5), UNNAMED),
+    ("clamped at 0", lambda m, v: (0.5 * (m**2 + v.exp() - 1 - v)).sum(1).clamp(min=5), ONE_PLACE),
     (
         "v clamp -4",
         lambda m, v: (0.5 * (m**2 + v.clamp(-4, 4).exp() - 1 - v.clamp(-4, 4))).sum(1),
@@ -418,7 +418,7 @@ tried(
         lambda l, x, m, v: (
             bce(l, x).sum(1) + 0.5 * (m.detach() ** 2 + v.exp() - 1 - v).sum(1)
         ).mean(),
-        "gradients do not flow",
+        ONE_PLACE,
     ),
     (
         "784 divide",
@@ -489,7 +489,7 @@ tried(
         "swapped, and spike_var used as a standard deviation",
     ),
     ("clamp z", lambda z, p, v: logp(z.clamp(-8, 8), p, v), "clamped z"),
-    ("abs z", lambda z, p, v: logp(z.abs() + 0.1, p, v), UNNAMED),
+    ("abs z", lambda z, p, v: logp(z.abs() + 0.1, p, v), ONE_PLACE),
     (
         "no weights no 2pi",
         lambda z, p, v: logp(z, 0.5, v) + 0.5 * math.log(2 * math.pi),
@@ -548,7 +548,7 @@ tried(
         "mu needs a gradient of its own",
     ),
     ("in place requires grad", gradient_in_place_requires_grad, "caller's tensor changed"),
-    ("K-1", gradient_one_draw_less, "K − 1 draws"),
+    ("K-1", gradient_one_draw_less, ONE_PLACE),
     ("score function", gradient_score_function, "score function"),
     ("grad wrt z not averaged (sum)", gradient_grad_wrt_z_not_averaged_sum, "sum over samples"),
     ("finite differences with own noise", gradient_finite_differences_with_own_noise, RIGHT),
@@ -598,7 +598,7 @@ tried(
                 torch.randn((s[0] + 1) // 2, *s[1:]),
             )
         ),
-        "half of the rows copied",
+        "rows copied",
     ),
     (
         "p<randn",
@@ -608,7 +608,7 @@ tried(
     (
         "mean p",
         lambda s, p, v: torch.where(torch.rand(s) < p, sq(v) * torch.randn(s), 1 + torch.randn(s)),
-        "slab not centred",
+        ONE_PLACE,
     ),
     (
         "laplace slab",
@@ -622,7 +622,7 @@ tried(
         lambda s, p, v: torch.where(
             torch.rand(s) < p, sq(v) * torch.randn(s), torch.randn(s)
         ).abs(),
-        "sign lost",
+        ONE_PLACE,
     ),
     (
         "0 spike",
@@ -632,7 +632,7 @@ tried(
     (
         "slab var 2",
         lambda s, p, v: torch.where(torch.rand(s) < p, sq(v) * torch.randn(s), 2 * torch.randn(s)),
-        "slab of another width",
+        ONE_PLACE,
     ),
     (
         "p fixed 0.8",
@@ -662,7 +662,7 @@ tried(
         lambda s, p, v: torch.where(
             (torch.rand(s).argsort(-1) < round(p * s[-1])), sq(v) * torch.randn(s), torch.randn(s)
         ),
-        "a fixed number in the spike",
+        UNNAMED,
     ),
     (
         "sum spike slab weighted",
@@ -692,13 +692,13 @@ tried(
     ("args swapped", bug(K(), lambda l, x: bce(x, l).sum(1).mean()), "logits and pixels swapped"),
     ("kl minus", bug(K(), comb=lambda r, k: r - k.mean()), "KL with the wrong sign"),
     ("kl sum", bug(K(), comb=lambda r, k: r + k.sum()), "batch summed in one term"),
-    ("beta .5", bug(K(), comb=lambda r, k: r + 0.5 * k.mean()), "KL times a factor"),
+    ("beta .5", bug(K(), comb=lambda r, k: r + 0.5 * k.mean()), "KL halved"),
     ("beta 0.01", bug(K(), comb=lambda r, k: r + 0.01 * k.mean()), "KL times a factor"),
     ("beta 10", bug(K(), comb=lambda r, k: r + 10 * k.mean()), "KL times a factor"),
     (
         "sample + mean latents",
         bug(K(lambda q, m, v, k: q.sample((k,)), red=lambda t: t.mean(0).mean(1))),
-        "detached samples and mean over latents",
+        "detached samples, and mean over latents",
     ),
     (
         "sample + sum bce",
@@ -706,7 +706,7 @@ tried(
             K(lambda q, m, v, k: q.sample((k,))),
             lambda l, x: F.binary_cross_entropy_with_logits(l, x, reduction="sum"),
         ),
-        "detached samples and batch summed in one term",
+        "detached samples, and batch summed in one term",
     ),
     (
         "mean latents+sum bce",
@@ -722,9 +722,17 @@ tried(
         "batch not averaged",
     ),
     ("neg", bug(K(), comb=lambda r, k: -(r + k.mean())), "sign"),
-    ("bce/784", bug(K(), lambda l, x: bce(l, x).sum(1).mean() / 784), "cross-entropy off"),
+    (
+        "bce/784",
+        bug(K(), lambda l, x: bce(l, x).sum(1).mean() / 784),
+        "cross-entropy times a factor",
+    ),
     ("mse", bug(K(), lambda l, x: ((l.sigmoid() - x) ** 2).sum(1).mean()), "squared error"),
-    ("bce white", bug(K(), lambda l, x: -(x * F.logsigmoid(l)).sum(1).mean()), "cross-entropy off"),
+    (
+        "bce white",
+        bug(K(), lambda l, x: -(x * F.logsigmoid(l)).sum(1).mean()),
+        "black pixels forgotten",
+    ),
 )
 tried(
     "sparse_vae_loss",
@@ -880,7 +888,7 @@ tried(
     ),
     ("edge squared", lambda m, p, v: (m.abs() > edge(p, v) ** 2).sum(1), "root forgotten"),
     ("m squared>edge", lambda m, p, v: (m**2 > edge(p, v)).sum(1), "μ² for |μ|"),
-    ("whole batch", lambda m, p, v: (m.abs() > edge(p, v)).sum(), "batch summed"),
+    ("whole batch", lambda m, p, v: (m.abs() > edge(p, v)).sum(), ONE_PLACE),
 )
 tried(
     "gated_kl",
@@ -1030,17 +1038,17 @@ tried(
     (
         "z detach",
         lambda m, v, z, p: (each(m, v, z.detach()).logsumexp(1) - math.log(len(z)) - p).mean(0),
-        "draws detached",
+        ONE_PLACE,
     ),
     (
         "loo",
         lambda m, v, z, p: (each(m, v, z).logsumexp(1) - math.log(max(len(z) - 1, 1)) - p).mean(0),
-        "B − 1 for B",
+        ONE_PLACE,
     ),
     (
         "p exp",
         lambda m, v, z, p: (each(m, v, z).logsumexp(1) - math.log(len(z)) - p.exp()).mean(0),
-        "log_p exponentiated",
+        ONE_PLACE,
     ),
     (
         "v clamp",
@@ -1057,6 +1065,7 @@ tried(
         "one Gaussian for the aggregate",
     ),
 )
+FEWER = "not num_samples draws"
 ESTIMATES = [  # what it is, a KL, its name in 5.1 and, in a loss, in 7.2
     ("sample()", K(lambda q, m, v, k: q.sample((k,))), "detached samples", "detached samples"),
     ("clamp0", K(red=lambda t: t.mean(0).sum(1).clamp(min=0)), "clamped at 0", "clamped at 0"),
@@ -1096,7 +1105,7 @@ ESTIMATES = [  # what it is, a KL, its name in 5.1 and, in a loss, in 7.2
         "clamped log_var",
         "clamped log_var",
     ),
-    ("K-1", K(lambda q, m, v, k: q.rsample((max(k - 1, 1),))), "K − 1 draws", "K − 1 draws"),
+    ("K-1", K(lambda q, m, v, k: q.rsample((max(k - 1, 1),))), FEWER, FEWER),
     (
         "divide K-1",
         K(red=lambda t: (t.sum(0) / max(len(t) - 1, 1)).sum(1)),
@@ -1132,8 +1141,8 @@ ESTIMATES = [  # what it is, a KL, its name in 5.1 and, in a loss, in 7.2
     ("q detached", K(integ=lambda q, p: q.detach() - p), "log q detached", "log q detached"),
     ("mean latents", K(red=lambda t: t.mean(0).mean(1)), "mean over latents", "mean over latents"),
     ("mean all", K(red=lambda t: t.mean()), "batch averaged", None),
-    ("half", K(red=lambda t: 0.5 * t.mean(0).sum(1)), "KL times a factor", "KL times a factor"),
-    ("2x", K(red=lambda t: 2 * t.mean(0).sum(1)), "KL times a factor", "KL times a factor"),
+    ("half", K(red=lambda t: 0.5 * t.mean(0).sum(1)), "KL halved", "KL halved"),
+    ("2x", K(red=lambda t: 2 * t.mean(0).sum(1)), "KL counted twice", "KL counted twice"),
     (
         "exp(v) both",
         lambda m, v, p, k: K()(m, 2 * v, p, k),
@@ -1163,7 +1172,7 @@ ESTIMATES = [  # what it is, a KL, its name in 5.1 and, in a loss, in 7.2
         "KL to N(0, I)",
     ),
     ("cross ent", K(integ=lambda q, p: -p), "log q forgotten", "log q forgotten"),
-    ("added", K(integ=lambda q, p: q + p), "log p added", "log p added"),
+    ("added", K(integ=lambda q, p: q + p), *["log p with the wrong sign"] * 2),
     ("reverse", K(integ=lambda q, p: p - q), "KL with the wrong sign", "KL with the wrong sign"),
     (
         "two different draws",
@@ -1184,8 +1193,8 @@ ESTIMATES = [  # what it is, a KL, its name in 5.1 and, in a loss, in 7.2
     (
         "no 2pi",
         K(dens=lambda q, z, m, v: q.log_prob(z) + 0.5 * math.log(2 * math.pi)),
-        "log q without its normaliser",
-        "log q without its normaliser",
+        "log 2π forgotten",
+        "log 2π forgotten",
     ),
     ("not summed", K(red=lambda t: t.mean(0)), "latents not summed", None),
     ("sum K", K(red=lambda t: t.sum(0).sum(1)), "sum over samples", "sum over samples"),

@@ -12,7 +12,7 @@ from torch.distributions import (
     Normal,
 )
 
-from .unseen import RIGHT, UNNAMED, tried
+from .unseen import ONE_PLACE, RIGHT, UNNAMED, tried
 from .unseen_exact import bce, kls, std
 from .unseen_first import K as kl
 from .unseen_first import bug
@@ -51,7 +51,7 @@ tried(
     (
         "variance, detached",
         lambda m, v: (m + v.exp() * torch.randn_like(m)).detach(),
-        "gradients do not flow",
+        "variance for standard deviation",
     ),
     (
         "uniform variance",
@@ -59,16 +59,16 @@ tried(
         "uniform noise, and variance for standard deviation",
     ),
     ("no mean", lambda m, v: std(v) * torch.randn_like(m) + 0 * m, "mean forgotten"),
-    ("minus the mean", lambda m, v: std(v) * torch.randn_like(m) - m, "mean with the wrong sign"),
+    ("minus the mean", lambda m, v: std(v) * torch.randn_like(m) - m, ONE_PLACE),
     ("no noise", lambda m, v: m + std(v), "σ for noise"),
     ("noise unscaled", lambda m, v: m + torch.randn_like(m) + 0 * v, "σ forgotten"),
-    ("mean doubled", lambda m, v: 2 * m + std(v) * torch.randn_like(m), "mean counted twice"),
+    ("mean doubled", lambda m, v: 2 * m + std(v) * torch.randn_like(m), ONE_PLACE),
     ("one number of noise", lambda m, v: m + std(v) * torch.randn(()), "one ε for everything"),
     ("|noise|", lambda m, v: m + std(v) * torch.randn_like(m).abs(), "positive noise only"),
     (
         "tensor of shape (1, …)",
         lambda m, v: (m + std(v) * torch.randn_like(m))[None],
-        "wrong shape",
+        ONE_PLACE,
     ),
 )
 
@@ -269,9 +269,13 @@ WRONG_KL = [
     (
         "detached and halved",
         kl(detached, red=lambda t: 0.5 * t.mean(0).sum(1)),
-        "KL times a factor",
+        "KL halved",
     ),
-    ("detached and summed over K", kl(detached, red=lambda t: t.sum(0).sum(1)), UNNAMED),
+    (
+        "detached and summed over K",
+        kl(detached, red=lambda t: t.sum(0).sum(1)),
+        "detached samples, and sum over samples",
+    ),
     (
         "variance and mean over latents",
         kl(variance, red=lambda t: t.mean(0).mean(1)),
@@ -299,7 +303,7 @@ def half_mended(logits, x, mu, log_var, log_prior, num_samples):
 tried(
     "find_the_bug",
     ("rsample alone mended", half_mended, "mean over latents and batch summed in one term"),
-    ("all divided by B", lambda l, x, *a: half_mended(l, x, *a) / len(x), "KL times a factor"),
+    ("all divided by B", lambda l, x, *a: half_mended(l, x, *a) / len(x), UNNAMED),
     ("no KL", bug(kl(), comb=lambda r, k: r + 0 * k.mean()), "KL forgotten"),
     (
         "closed form",
@@ -309,6 +313,6 @@ tried(
     (
         "sigmoid twice, sample",
         bug(kl(detached), lambda l, x: bce(l.sigmoid(), x).sum(1).mean()),
-        UNNAMED,
+        "sigmoid twice",
     ),
 )
