@@ -51,13 +51,15 @@ class Change(NamedTuple):
     better: str
     line: str
 
-    def told(self, seen: str, symptom: str | None, details: str) -> tuple[str, str, str]:
+    def told(self, seen: str, symptom: str | None, details: str) -> tuple[str, str, str, str]:
         """What a verdict says: the place, the mistake's name, and folded what belongs there."""
-        text = f"All is right but one place: look at `{self.was}` in the line `{self.line}`."
+        whole = self.was == self.line
+        place = f"the line `{self.line}`" if whole else f"`{self.was}` in the line `{self.line}`"
+        text = f"All is right but one place: look at {place}."
         change = f"{self.was} for {self.better}"
         name = symptom or (change if len(change) <= 60 and "\n" not in change else "one place")
-        change = f"With {self.better} in place of {self.was} your function passes.\n{details}"
-        return f"{text}{seen}", name, change.strip()
+        change = f"Your function passes with\n{self.better}\nin place of\n{self.was}\n{details}"
+        return f"{text}{seen}", name, change.strip(), "What belongs there"
 
 
 class _Spot:

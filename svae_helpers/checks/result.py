@@ -25,13 +25,14 @@ class CheckResult:
 
     `status` is "passed", "failed" or "not attempted"; `message` has the mark, the number, the
     diagnosis, and what was seen; `misconception` is the mistake's name, or None where it has none;
-    `details` are long tensors in full, which a notebook folds.
+    `details` are long tensors in full, or what belongs where; a notebook folds them under `fold`.
     """
 
     status: str
     message: str
     misconception: str | None = None
     details: str = ""
+    fold: str = "The whole case"
 
     def __bool__(self) -> bool:
         return self.status == PASSED
@@ -53,18 +54,16 @@ class CheckResult:
         body = "".join(f"<div>{line}</div>" for line in (head, *rest) if line.strip())
         if self.details:
             text = html.escape(self.details, quote=False)
-            body += f"<details><summary>The whole case</summary><pre>{text}</pre></details>"
+            body += f"<details><summary>{self.fold}</summary><pre>{text}</pre></details>"
         return (
             f'<div style="border-left: 5px solid {colour}; background: {colour}22; color: inherit;'
             f' padding: 6px 12px; margin: 4px 0; border-radius: 3px">{body}</div>'
         )
 
 
-def verdict(
-    status: str, number: str, text: str, misconception: str | None = None, details: str = ""
-) -> CheckResult:
+def verdict(status: str, number: str, text: str, *rest: str | None) -> CheckResult:
     """Build a result whose message carries the mark and the exercise's number."""
-    return CheckResult(status, f"{_MARKS[status]} {number} {text}", misconception, details)
+    return CheckResult(status, f"{_MARKS[status]} {number} {text}", *rest)
 
 
 class Check:

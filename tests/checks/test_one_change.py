@@ -73,10 +73,13 @@ def test_the_place_is_told_and_what_belongs_there_is_folded(answer):
     torch.manual_seed(0)
     result = checks.ALL[name](answer)
     first = result.message.splitlines()[0]
-    assert result.status == "failed" and f"look at `{was}` in the line `" in first
+    assert result.status == "failed" and first.startswith("✗")
+    assert f"look at `{was}` in the line `" in first or f"look at the line `{was}`." in first
     if better is None:
         return
-    assert f"With {better} in place of {was} your function passes." in result.details
+    assert f"Your function passes with\n{better}\nin place of\n{was}" in result.details
+    assert "<summary>What belongs there</summary>" in result._repr_html_()
+    assert better in was or better not in result.message  # that is for the learner to find
     assert result.misconception == f"{was} for {better}"
     source = textwrap.dedent(inspect.getsource(answer))
     assert source.count(was) == 1
@@ -87,7 +90,7 @@ def test_the_place_is_told_and_what_belongs_there_is_folded(answer):
 
 def test_a_return_inside_the_loop_is_told():
     result = checks.elbo(too_early)
-    assert "one place" in result.message and "look at `for joint, q in " in result.message
+    assert "one place" in result.message and "look at the line `for joint, q in " in result.message
     assert "return total / len(log_q)" in result.details
 
 
