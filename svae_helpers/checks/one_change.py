@@ -182,8 +182,8 @@ def _replaced(node: ast.expr, known: tuple[str, ...]) -> Iterator[ast.expr]:
         case ast.Constant(int() | float() as value):
             others = (*NUMBERS, value / 2, 2 * value, value**2, abs(value) ** 0.5, -value)
             yield from (ast.Constant(other) for other in dict.fromkeys(others) if other != value)
-        case ast.Constant(str()):
-            yield from (ast.Constant(w) for w in ("none", "sum", "mean") if w != node.value)
+        case ast.Constant("none" | "sum" | "mean" as value):
+            yield from (ast.Constant(w) for w in ("none", "sum", "mean") if w != value)
         case ast.UnaryOp(op, operand):
             yield operand
             if isinstance(operand, ast.BinOp):  # −(a + b) for −a + b
