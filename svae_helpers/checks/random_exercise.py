@@ -245,8 +245,7 @@ class RandomExercise(Exercise):
                 uniform |= KnownNoise.uniform_drawn
                 if all(e.right):
                     continue
-                slopes = e.steady and e.values_right(self)  # then it draws as the right one does
-                found = self.single(e, False) or (self.several(e) if slopes else None)
+                found = self.single(e, loosely=False) or self.several(e, two=False)
             if found is not None and (way.noise is not BY_LATENT or self._fails_alike(found, seen)):
                 return found
         if seen.repeats and self._right_without_a_seed(answer, evidence):
