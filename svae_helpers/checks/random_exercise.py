@@ -250,15 +250,15 @@ class RandomExercise(Exercise):
                 return found
         if seen.repeats and self._right_without_a_seed(answer, evidence):
             return Mistake("fixed seed", (self.right,), SEEDED)
+        for mistake in self.known:
+            if mistake.name in seen.faults and seen.finite:
+                return mistake
         open_ways = [w for w, e in evidence.items() if e.steady and not all(e.right)]
         ways = [w for w in open_ways if w.noise is open_ways[-1].noise]
         for way in ways:
             with self._diagnosed_by(way.noise):
                 if (found := self.several(evidence[way])) is not None:
                     return found
-        for mistake in self.known:
-            if mistake.name in seen.faults and seen.finite:
-                return mistake
         for way, e in evidence.items():
             with self._diagnosed_by(way.noise):
                 found = self.single(e) if way.noise is not BY_LATENT else None
