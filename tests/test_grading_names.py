@@ -173,7 +173,7 @@ MISTAKES = {
         ("pairs not averaged", "pairs.mean(dim=0), ", "pairs.sum(dim=0), "),
         ("the two of a pair added", "total / 2", "total"),
         (None, "- log_prior(z)", "- 1.3 * log_prior(z)"),
-        (None, "- log_prior(z)", "- 0 * z"),  # log_prior is never asked: no raw exception
+        ("log p forgotten", "- log_prior(z)", "- 0 * z"),  # it is never asked: no raw exception
     ],
     ("antithetic-kl", "its gradients"): [
         ("gradients do not flow", "pairs.mean(dim=0), ", "pairs.mean(dim=0).detach(), "),

@@ -18,7 +18,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
-from unittest import mock
 
 import numpy as np
 import torch
@@ -66,6 +65,7 @@ class Findings:
     problem: Problem | None = None
     uses_numpy: bool = False
     uses_torch: bool = False
+    reseeds: bool = False
     repeats: bool | None = None
     finite: bool = True
 
@@ -116,6 +116,7 @@ class Caller:
         self.kinds: dict[str, Any] = {}  # right answers, which may be slow
         self.given: dict[str, Tensor] = {}
         self.extreme: str | None = ""
+        self.after = torch.empty(0)  # where the last call left torch's generator
 
     def __call__(self, *arguments: Any, gradients: Sequence[str] = ()) -> Any:
         """Return the answer; with `gradients`, also the tensors it was given, by name.
@@ -131,7 +132,10 @@ class Caller:
         if self.extreme is not None and not any(_same(case, known) for known in seen.cases):
             seen.cases.append(case)
         found, self.given = self.learner.run(arguments, self.kinds[key], tuple(gradients))
-        seen.uses_torch |= not torch.equal(before, torch.get_rng_state())
+        after = torch.get_rng_state()
+        seen.uses_torch |= not torch.equal(before, after)
+        seen.reseeds |= seen.uses_torch and torch.equal(after, self.after)
+        self.after = after
         if found.problem is not None:
             seen.uses_numpy |= found.problem.name == "NumPy's generator"
             raise Stop(found.problem)
@@ -248,7 +252,7 @@ class RandomExercise(Exercise):
                 found = self.single(e, loosely=False) or self.several(e, two=False)
             if found is not None and (way.noise is not BY_LATENT or self._fails_alike(found, seen)):
                 return found
-        if seen.repeats and self._right_without_a_seed(answer, evidence):
+        if seen.repeats and (seen.reseeds or any(all(e.right) for e in evidence.values())):
             return Mistake("fixed seed", (self.right,), SEEDED)
         for mistake in self.known:
             if mistake.name in seen.faults and seen.finite:
@@ -282,12 +286,6 @@ class RandomExercise(Exercise):
 
         wrong = [f for m, f in self.catalogue() if m.name == mistake.name]
         return not wrong or any(alike(self.probed(f, SEED)) for f in wrong)
-
-    def _right_without_a_seed(self, answer: Callable, evidence: dict) -> bool:
-        if any(all(found.right) for found in evidence.values()):
-            return True
-        with mock.patch("torch.manual_seed"):
-            return self.probed(answer, SEED).right
 
     def _passes(self, changed: Callable, way: Way, evidence: Evidence) -> bool:
         with self._diagnosed_by(way.noise):

@@ -305,6 +305,10 @@ def one_sided(mu: Tensor, sigma: Tensor, log_prior: Callable, num_pairs: int) ->
     return terms.mean(0), terms.std(0) / math.sqrt(num_pairs)
 
 
+def as_if_of(K: int) -> Callable:
+    return lambda a, b: ((a + b) / 2).std(0) / math.sqrt(K)
+
+
 DRAW_MISTAKES = (  # the estimate alone is worse for them
     M(
         "independent draws",
@@ -315,6 +319,7 @@ DRAW_MISTAKES = (  # the estimate alone is worse for them
     M(
         "half the pairs",
         lambda m, s, p, K: pairs()(m, s, p, max(K // 2, 2)),
+        lambda m, s, p, K: pairs(error=as_if_of(K))(m, s, p, max(K // 2, 2)),
         "num_pairs counts pairs, not draws: 2K draws in all.",
     ),
     M(
