@@ -58,17 +58,6 @@ CROSS_ENTROPY = (  # of (logits, x), per pixel
 )
 
 
-def rounded(infinite: Callable) -> tuple[Mistake, ...]:
-    """Of the same, and right for ordinary logits; the names hold whatever is done far out.
-
-    `infinite` tells by an exercise's evidence whether far-out logits alone fail, and not finitely.
-    """
-    return (
-        M("far-out logits", lambda l, x: -(1 - (l.sigmoid() - x).abs()).log(), extreme=infinite),
-        M("clamped probabilities", lambda l, x: _of(l.sigmoid(), x), extreme="logits"),
-    )
-
-
 def _infinite(exercise: Any, evidence: Any) -> bool:
     """Whether far-out logits alone go wrong: not to finite values, or in the gradient alone."""
     outcomes = evidence.outcomes
@@ -77,9 +66,13 @@ def _infinite(exercise: Any, evidence: Any) -> bool:
     return evidence.wrong_in() == {"logits"} and (values or not finite)
 
 
+ROUNDED = (  # of the same, and right for ordinary logits; the names hold whatever is done far out
+    M("far-out logits", lambda l, x: -(1 - (l.sigmoid() - x).abs()).log(), extreme=_infinite),
+    M("clamped probabilities", lambda l, x: _of(l.sigmoid(), x), extreme="logits"),
+)
 LIMITS, FREE_BITS = (5, 8, 10, 12, 15, 20, 30, 50, 80), (0.05, 0.1, 0.2, 0.25, 0.5, 1, 2)
 FAR_OUT = (  # of the same, told apart by `sure_pixels`
-    *rounded(_infinite),
+    *ROUNDED,
     M("clamped probabilities", lambda l, x: -Bernoulli(l.sigmoid()).log_prob(x)),
     M("clamped probabilities", lambda l, x: -_logs(l.sigmoid().log(), (1 - l.sigmoid()).log(), x)),
     *(M("clamped logits", lambda l, x, c=c: bce(l.clamp(-c, c), x)) for c in LIMITS),

@@ -3,7 +3,7 @@
 `@exercise("4.1", cases, gradients=["z"])` decorates the right answer, which is given float64
 tensors, and makes it the check: it runs a learner's function beside the right one on every case.
 Where it is wrong, each mistake is run too, alone and in pairs; the one that gives the learner's
-numbers everywhere names it. Nothing gives them: a counter-example.
+numbers everywhere names it. Nothing gives them: the one place to change, or a counter-example.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from .learner import Learner, Outcome, Problem
-from .mistakes import PLAIN, Mistake, Reduction, Terms, explained
+from .mistakes import PLAIN, Mistake, Reduction, Terms, composed, explained
 from .one_change import one_change
 from .report import counter_example, symptom
 from .result import FAILED, PASSED, Check, CheckResult, verdict
@@ -48,9 +48,9 @@ class Evidence(NamedTuple):
         pairs = zip(self.outcomes, self.wanted)
         return all(exercise.same(o, w, gradients=False) for o, w in pairs)
 
-    def ill_mannered(self) -> bool:
-        """Whether the answer meddles with what is not its own."""
-        return any(o.problem and o.problem.key == ("side effect",) for o in self.outcomes)
+    def says_all(self) -> bool:
+        """Whether the answer never ends, or meddles with what is not its own."""
+        return any(o.problem and o.problem.says_all for o in self.outcomes)
 
     def wrong_in(self) -> set[str]:
         """Names of the extremes in which the answer is wrong; "" stands for ordinary cases."""
@@ -97,9 +97,9 @@ class Exercise(Check):
         """Every mistake with each of its spellings, as complete answers."""
         for m, wrong in super().catalogue():
             whole = hasattr(wrong, "whole")
-            yield m, wrong if whole else _composed(self.reduction.right, wrong)
+            yield m, wrong if whole else composed(self.reduction.right, wrong)
         for m in self.reduction.mistakes:
-            yield from ((m, _composed(wrong, self.right)) for wrong in m.variants)
+            yield from ((m, composed(wrong, self.right)) for wrong in m.variants)
 
     def draw_cases(self, seed: int) -> list[Case]:
         """The cases of one check."""
@@ -168,24 +168,25 @@ class Exercise(Check):
         found = self.single(evidence) or self.several(evidence)
         if found is not None:
             return verdict(FAILED, n, f"{found.explanation}{example}", found.name, details)
-        add = not evidence.values_right(self)
         text, name = symptom(self, evidence, example)
-        change = one_change(answer, lambda changed: self.gives_right(changed, evidence), add)
-        if change is not None and evidence.steady and not evidence.ill_mannered():
-            return verdict(FAILED, n, *change.told(example or f"\n{text}", name, details))
+        if evidence.steady and not evidence.says_all():
+            add = not evidence.values_right(self)
+            change = one_change(answer, lambda changed: self.gives_right(changed, evidence), add)
+            if change is not None:
+                return verdict(FAILED, n, *change.told(example or f"\n{text}", name, details))
         return verdict(FAILED, n, text, name, details)
 
     def gives_right(self, answer: Callable, evidence: Evidence) -> bool:
         """Whether another answer is right on the cases; the first wrong one of them comes first."""
         cases, _, wanted, likes, right, _ = evidence
-        first = right.index(False) if False in right else 0
-        for k in (first, *range(len(cases))):
-            learner = Learner(answer, self.parameters, watch=False)
-            gradients = k != first or evidence.values_right(self)
+        learner = Learner(answer, self.parameters, watch=False)
+
+        def passes(k: int, gradients: bool = True) -> bool:
             found = self.outcome(learner, cases[k], likes[k], gradients)
-            if found.problem is not None or not self.same(found, wanted[k], gradients):
-                return False
-        return True
+            return found.problem is None and self.same(found, wanted[k], gradients)
+
+        order = sorted(range(len(cases)), key=right.__getitem__)
+        return passes(order[0], gradients=False) and all(map(passes, order))
 
     def _cut_off(self, wrong: Callable, evidence: Evidence) -> str:
         """Say what no gradient reaches, where the mistake by itself would let one through."""
@@ -213,7 +214,7 @@ class Exercise(Check):
         wrong: a name does not hang on the spelling, and a gradient may differ between spellings.
         """
         values_right = evidence.values_right(self)
-        if values_right and evidence.ill_mannered():
+        if values_right and evidence.says_all():
             return None
         entries = self.catalogue() if evidence.steady else ()
         hits = [(m, f) for m, f in entries if self.gives_the_same(f, evidence, values_right)]
@@ -266,10 +267,6 @@ def exercise(
     """
     settings = (number, cases, tuple(gradients), reduction, tolerance, unit)
     return lambda formula: Exercise(formula, *settings)
-
-
-def _composed(outer: Callable, inner: Callable) -> Callable:
-    return lambda *arguments: outer(inner(*arguments))
 
 
 def no_derivative(error: RuntimeError) -> Problem:

@@ -27,6 +27,11 @@ class Problem(NamedTuple):
     name: str
     text: str
 
+    @property
+    def says_all(self) -> bool:
+        """Whether nothing is to be diagnosed beyond it."""
+        return self.key[0] in ("time", "side effect")
+
 
 class Outcome(NamedTuple):
     """One call: its answer's parts (a tensor is one part, a tuple has several), or a problem.

@@ -81,4 +81,9 @@ def whole(wrong: Callable) -> Callable:
     return wrong
 
 
+def composed(outer: Callable, inner: Callable) -> Callable:
+    """What `outer` makes of what `inner` gives."""
+    return lambda *arguments: outer(inner(*arguments))
+
+
 PLAIN = Reduction(lambda terms: terms, ())

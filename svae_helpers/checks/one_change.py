@@ -148,7 +148,7 @@ def _changes(body: ast.FunctionDef, known: tuple[str, ...], add: bool) -> Iterat
     for spot in spots:
         yield from ((spot, [instead]) for instead in _replaced(spot.node, known))
     for spot in spots * add:
-        yield from ((spot, [_form(text, e=spot.node)]) for text in WRAPPED)
+        yield from ((spot, [_form(text, spot.node)]) for text in WRAPPED)
 
 
 def _spots(body: ast.FunctionDef, kind: type, without: tuple[str, ...] = ()) -> Iterator[_Spot]:
@@ -246,12 +246,12 @@ def _alike(name: str) -> list[str]:
     return [o for names in map(str.split, ALIKE) if name in names for o in names if o != name]
 
 
-def _form(text: str, **parts: ast.expr) -> ast.expr:
-    """An expression, with parts in the place of their names."""
+def _form(text: str, e: ast.expr) -> ast.expr:
+    """An expression, with another in the place of its name `e`."""
 
     class Fill(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.expr:
-            return parts.get(node.id, node)
+            return e if node.id == "e" else node
 
     return Fill().visit(ast.parse(text, mode="eval").body)
 

@@ -220,8 +220,7 @@ class RandomExercise(Exercise):
         words, problem = seen.words(), seen.problem
         if seen.uses_numpy:
             return verdict(FAILED, n, BY_NUMPY, "NumPy's generator")
-        plain = problem is not None and problem.key[0] in ("time", "side effect")
-        found = None if plain else self._named(answer, seen)
+        found = None if problem and problem.says_all else self._named(answer, seen)
         if isinstance(found, Mistake):
             return verdict(FAILED, n, f"{found.explanation}{words}", found.name)
         if problem is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .learner import Learner, Outcome, as_parts
-from .mistakes import Mistake, Terms, texts_of
+from .mistakes import Mistake, Terms, composed, texts_of
 from .report import gradients_of
 
 SAID = {  # by coefficient: the mistake's name, and what is said about the term
@@ -162,18 +162,14 @@ def pairs(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Callable]]:
             terms = f(*arguments)
         for b, g in reductions:
             if begins(lambda g=g, terms=terms: g(terms)):
-                yield together([a, b]), _nested(g, f)
+                yield together([a, b]), composed(g, f)
     outer = [(m, f) for m, f in inner if _calls_right(exercise, f, arguments)]
     for (a, f), (b, g) in itertools.product(outer, inner):
-        whole = _nested(right, f)
+        whole = composed(right, f)
         if a is not b and begins(lambda h=whole, g=g: exercise.nested(h, g, arguments)):
             yield together([a, b]), lambda *x, g=g, h=whole: exercise.nested(h, g, x)
     if not exercise.draws:
         yield from _added(exercise, arguments, answer)
-
-
-def _nested(outer: Callable, inner: Callable) -> Callable:
-    return lambda *arguments: outer(inner(*arguments))
 
 
 def _added(exercise: Any, arguments: tuple, answer: Tensor) -> Iterator[tuple[Mistake, Callable]]:
