@@ -266,6 +266,7 @@ SHARED = (  # mistakes of the log-ratio at K draws, (K, B, D), in 5.1 and in 7.2
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).relu())),
     M("log-ratios made positive", _of(lambda lq, lp: (lq - lp).abs())),
     M("one sample where num_samples were asked for", log_ratio(lambda m, v, K: draw(m, v, 1))),
+    M("one sample where num_samples were asked for", log_ratio(lambda *a: draw(*a)[-1:])),
     M("not num_samples draws", log_ratio(lambda m, v, K: draw(m, v, 10))),
     M("variance for standard deviation", log_ratio(drawn(scale=torch.exp))),
     M("prior detached", _of(lambda lq, lp: lq - lp.detach())),

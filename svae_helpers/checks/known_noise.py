@@ -1,35 +1,40 @@
 """Noise that is known beforehand, so that what draws is compared as exactly as what does not."""
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 _g = torch.Generator().manual_seed(0)
-PLACES = torch.randn(4099, generator=_g), torch.rand(4099, generator=_g)
-PLACES[0][5::401] *= 4  # some are far out
-LATENTS = (
-    torch.tensor([0.31, -1.17, 1.64, -0.42, 0.77, -2.05, 1.12, -0.68]),
-    torch.tensor([0.55, 0.13, 0.91, 0.34, 0.78, 0.02, 0.66, 0.85]),
-)
+NUMBERS = torch.randn(4099, generator=_g), torch.rand(4099, generator=_g)
+NUMBERS[0][5::401] *= 4  # some are far out
 
 
 class KnownNoise(TorchFunctionMode):
-    """Inside it torch's draws depend on their place alone, whatever the order of the calls.
+    """Inside it torch's draws are read off a table: normal and uniform ones each in their order.
 
-    In its whole tensor; or along the last axis only, so that a loop over draws or images gives what
-    one tensor does. It starts at some place of the numbers; if `mirrored`, uniform noise is 1 − u.
+    So a loop over draws, or over a tensor's rows or entries, gives what one tensor does. A loop
+    over images does if a tensor of (draws, images, latents) is filled image by image; and what is
+    drawn twice is the same both times if every tensor is read from the start.
     """
 
-    uniform_drawn = False
+    most_draws: ClassVar[Counter] = Counter()  # of each kind, in one call
 
-    def __init__(self, start: int = 0, mirrored: bool = False, last_axis: bool = False):
+    def __init__(
+        self,
+        start: int = 0,
+        mirrored: bool = False,
+        images_first: bool = False,
+        from_start: bool = False,
+    ):
         super().__init__()
-        self.start, self.last_axis = start, last_axis
-        self.normal, uniform = LATENTS if last_axis else PLACES
+        self.images_first, self.from_start = images_first, from_start
+        self.normal, uniform = NUMBERS
         self.uniform = 1 - uniform if mirrored else uniform
+        self.start, self.used, self.draws = start, Counter(), Counter()
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: Any = None):
         """Draw as always, for the shape; then put in what is known."""
@@ -65,8 +70,14 @@ class KnownNoise(TorchFunctionMode):
         return out
 
     def spread(self, numbers: Tensor, like: Tensor) -> Tensor:
-        """The numbers, again and again, in a shape and dtype like another's."""
-        KnownNoise.uniform_drawn |= numbers is self.uniform
-        shape = like.shape[-1:] if self.last_axis else like.shape
-        places = (self.start + torch.arange(shape.numel())).reshape(shape)
-        return numbers.to(like.dtype)[places % len(numbers)].expand(like.shape).clone()
+        """The numbers that are next, in a shape and dtype like another's."""
+        kind = "normal" if numbers is self.normal else "uniform"
+        self.draws[kind] += 1
+        KnownNoise.most_draws |= self.draws
+        shape = like.shape
+        if turned := self.images_first and len(shape) == 3:
+            shape = (shape[1], shape[0], shape[2])
+        places = (self.start + self.used[kind] + torch.arange(like.numel())).reshape(shape)
+        self.used[kind] += 0 if self.from_start else like.numel()
+        found = numbers.to(like.dtype)[places % len(numbers)]
+        return found.transpose(0, 1) if turned else found

@@ -47,21 +47,24 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
     seen.test("mean", mean_p(e.flatten()), text)
     # The slope on mu sees an error that the plain mean cancels over positive and negative mu.
     seen.test("slope", mean_p((e * MU.sign()).flatten()), text)
-    text = f"it scatters {e.square().mean().sqrt():.3g} times as much as 2 independent samples"
-    seen.test("scatter", chi2_p(float(e.square().sum()), e.numel()), text)
+    for name, part in ("", e), (" where σ is small", e[:, LOG_VAR < -0.4]):
+        text = (
+            f"it scatters {part.square().mean().sqrt():.3g} times as much as 2 independent samples"
+        )
+        seen.test(f"scatter{name}", chi2_p(float(part.square().sum()), part.numel()), text + name)
 
 
 def _test_manners(call: Caller, seen: Findings) -> None:
     """The caller's tensors stay as they are, whether they need gradients or not."""
     arguments = (lambda z: (z**2).sum(-1), MU[:3], LOG_VAR[:3], 4)
-    answer, given = call(*arguments, gradients=("mu",))
-    if given["mu"].grad is not None:
-        text = "The caller's `mu.grad` has changed: work on a copy, and use `autograd.grad`."
+    answer, given = call(*arguments, gradients=("mu", "log_var"))
+    for name in (name for name, t in given.items() if t.grad is not None):
+        text = f"The caller's `{name}.grad` has changed: work on a copy, and use `autograd.grad`."
         seen.fault("caller's gradient changed", text)
     if answer.requires_grad:
         seen.fault("graph attached", "Your answer hangs on a graph; plain values are asked for.")
     call(*arguments)
-    if call.given["mu"].requires_grad:
+    if any(t.requires_grad for t in call.given.values()):
         text = "The caller's tensor now requires gradients: work on `mu.detach().clone()`."
         seen.fault("caller's tensor changed", text)
 
@@ -142,6 +145,7 @@ gradient_estimate.mistakes(
     ("f of the mean draw", _gradient(lambda *a: draw(*a).mean(0, keepdim=True))),
     ("noise centred over the draws", _gradient(drawn(noise=centred))),
     ("one sample where num_samples were asked for", _gradient(lambda m, v, K: draw(m, v, 1))),
+    ("one sample where num_samples were asked for", _gradient(lambda *a: draw(*a)[-1:])),
     ("more draws than asked for", _gradient(lambda m, v, K: draw(m, v, 10 * K))),
     ("more draws than asked for", _gradient(lambda m, v, K: draw(m, v, K + 1))),
     ("mirrored draws", _gradient(drawn(noise=_mirrored))),

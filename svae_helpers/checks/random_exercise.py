@@ -31,8 +31,7 @@ from .one_change import Change, one_change
 from .result import FAILED, PASSED, CheckResult, verdict
 from .statistics import FAMILY
 
-SEED = 20
-BY_LATENT = functools.partial(KnownNoise, last_axis=True)
+SEED, FEW = 20, 5  # draws of a kind in one call: more are those of a loop
 BY_NUMPY = (
     "The draws come from NumPy's (or Python's) generator, which `torch.manual_seed` "
     "does not reach and which knows nothing of the device: draw with torch."
@@ -40,19 +39,24 @@ BY_NUMPY = (
 SEEDED = "Two calls give the same draw: a seed is set inside. The caller sets the seed."
 
 
-class Way(NamedTuple):
-    """A way to make draws comparable: noise, which for the learner may be mirrored."""
-
-    noise: Callable
-    mirrored: bool = False
-
-
 def _by_seed(*_: object) -> contextlib.nullcontext:
     return contextlib.nullcontext()
 
 
-BY_LATENT = functools.partial(KnownNoise, last_axis=True)
-WAYS = (Way(_by_seed), Way(KnownNoise), Way(KnownNoise, True), Way(BY_LATENT), Way(BY_LATENT, True))
+class Way(NamedTuple):
+    """A way to make draws comparable: noise, for the learner mirrored or not; is it for loops?"""
+
+    noise: Callable
+    mirrored: bool = False
+    loops: tuple[bool, ...] = (True, False)
+
+
+IMAGES_FIRST = functools.partial(KnownNoise, images_first=True)
+FROM_START = functools.partial(KnownNoise, from_start=True)
+WAYS = (
+    *(Way(_by_seed), Way(KnownNoise), Way(KnownNoise, True), Way(IMAGES_FIRST, loops=(True,))),
+    *(Way(FROM_START, mirrored, loops=(False,)) for mirrored in (False, True)),
+)
 
 
 @dataclass
@@ -240,51 +244,41 @@ class RandomExercise(Exercise):
     def _named(self, answer: Callable, seen: Findings) -> Mistake | Change | None:
         """What an answer does with the noise that the right one and every mistake have."""
         cases = self.draw_cases(SEED) if seen.problem else seen.cases
-        evidence, uniform = {}, False
-        for way in (way for way in WAYS if uniform or not way.mirrored):
-            KnownNoise.uniform_drawn = False
+        evidence, loop, draws = {}, False, KnownNoise.most_draws
+        draws.clear()
+        for way in WAYS:
+            if loop not in way.loops or (way.mirrored and not draws["uniform"]):
+                continue
             with self._diagnosed_by(way.noise):
                 e = evidence[way] = self.examine(self._repeatable(answer, way.mirrored), cases)
-                uniform |= KnownNoise.uniform_drawn
+                loop = max(draws.values(), default=0) > FEW
                 if all(e.right):
                     continue
                 found = self.single(e, loosely=False) or self.several(e, two=False)
-            if found is not None and (way.noise is not BY_LATENT or self._fails_alike(found, seen)):
+            if found is not None:
                 return found
         if seen.repeats and (seen.reseeds or any(all(e.right) for e in evidence.values())):
             return Mistake("fixed seed", (self.right,), SEEDED)
         for mistake in self.known:
             if mistake.name in seen.faults and seen.finite:
                 return mistake
-        open_ways = [w for w, e in evidence.items() if e.steady and not all(e.right)]
-        ways = [w for w in open_ways if w.noise is open_ways[-1].noise]
+        searched = (KnownNoise, IMAGES_FIRST) if loop else (FROM_START,)
+        wrong = [way for way, e in evidence.items() if e.steady and not all(e.right)]
+        ways = [way for way in wrong if way.noise in searched]
         for way in ways:
             with self._diagnosed_by(way.noise):
                 if (found := self.several(evidence[way])) is not None:
                     return found
         for way, e in evidence.items():
             with self._diagnosed_by(way.noise):
-                found = self.single(e) if way.noise is not BY_LATENT else None
-            if found is not None:
-                return found
+                if (found := self.single(e)) is not None:
+                    return found
         add = not all(evidence[way].values_right(self) for way in ways)
 
         def passes(changed: Callable) -> bool:
             return any(self._passes(changed, way, evidence[way]) for way in ways)
 
         return one_change(answer, passes, add) if ways else None
-
-    def _fails_alike(self, mistake: Mistake, seen: Findings) -> bool:
-        """Whether the same tests fail beyond doubt: what is shared does not show in every noise."""
-
-        def alike(theirs: Findings) -> bool:
-            keys = [found.problem and found.problem.key for found in (seen, theirs)]
-            both = [(seen.tests[n][0], theirs.tests[n][0]) for n in seen.tests if n in theirs.tests]
-            unlike = any(min(pair) < 1e-10 and max(pair) > 1e-3 for pair in both)
-            return keys[0] == keys[1] and not unlike
-
-        wrong = [f for m, f in self.catalogue() if m.name == mistake.name]
-        return not wrong or any(alike(self.probed(f, SEED)) for f in wrong)
 
     def _passes(self, changed: Callable, way: Way, evidence: Evidence) -> bool:
         with self._diagnosed_by(way.noise):

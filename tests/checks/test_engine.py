@@ -332,4 +332,4 @@ def test_a_random_exercise_is_written_in_a_few_lines():
     coins.mistakes(("heads for tails", lambda n, c: coins.right(n, 1 - c), "The other side."))
     assert coins(lambda count, chance: torch.bernoulli(torch.full((count,), chance)))
     assert coins(lambda n, c: (torch.rand(n) > c).double()).misconception == "heads for tails"
-    assert coins(lambda n, c: (torch.rand(n) < c / 2).double()).misconception is None
+    assert coins(lambda n, c: (torch.rand(n) < c / 2).double()).misconception == "c / 2 for c"

@@ -39,25 +39,44 @@ SWITCHES = {
 KINDS = [(kind, way) for kind in (NORMAL, UNIFORM, SWITCHES) for way in kind]
 
 
-@pytest.mark.parametrize("last_axis", [False, True])
+@pytest.mark.parametrize("from_start", [False, True])
 @pytest.mark.parametrize(("kind", "way"), KINDS)
-def test_every_way_to_draw_gives_the_same(kind, way, last_axis):
+def test_every_way_to_draw_gives_the_same(kind, way, from_start):
     first = next(iter(kind.values()))
-    with KnownNoise(3, last_axis=last_axis):
-        a, b = first(), kind[way]()
+    with KnownNoise(3, from_start=from_start):
+        a = first()
+    with KnownNoise(3, from_start=from_start):
+        b = kind[way]()
     torch.testing.assert_close(b.float(), a.float())
     assert len(a.unique()) > 1
 
 
-def test_along_the_last_axis_a_loop_gives_what_one_tensor_does():
-    with KnownNoise(2, last_axis=True):
+def test_a_loop_gives_what_one_tensor_does():
+    with KnownNoise(2):
+        whole, switches = torch.randn(SHAPE), torch.rand(5)
+    with KnownNoise(2):  # normal and uniform numbers do not disturb each other
+        pairs = [(torch.randn(4, 8), torch.rand(())) for _ in range(5)]
+    torch.testing.assert_close(torch.stack([e for e, _ in pairs]), whole)
+    torch.testing.assert_close(torch.stack([u for _, u in pairs]), switches)
+
+
+def test_a_loop_over_images_gives_what_one_tensor_does():
+    with KnownNoise(2, images_first=True):
         whole = torch.randn(SHAPE)
-        loop = torch.stack([torch.stack([torch.randn(8) for _ in range(4)]) for _ in range(5)])
-    torch.testing.assert_close(loop, whole)
+    with KnownNoise(2, images_first=True):
+        images = [torch.randn(5, 8) for _ in range(4)]
+    torch.testing.assert_close(torch.stack(images, dim=1), whole)
+
+
+def test_from_the_start_what_is_drawn_twice_is_the_same():
+    with KnownNoise(from_start=True):
+        assert torch.equal(torch.randn(SHAPE), torch.randn(SHAPE))
+    with KnownNoise():
+        assert not torch.equal(torch.randn(SHAPE), torch.randn(SHAPE))
 
 
 def test_shared_and_mirrored_noise_shows():
-    with KnownNoise():
+    with KnownNoise(from_start=True):
         assert not torch.equal(torch.randn(5, 1, 8).expand(SHAPE), torch.randn(SHAPE))
         u = torch.rand(SHAPE)
     with KnownNoise(mirrored=True):

@@ -351,7 +351,7 @@ VALUE_MISTAKES = (  # the estimate is another, and so are its gradients
     M("log q forgotten", pairs(ratio=lambda q, p: -p), "the integrand is log q − log p."),
     M("log p forgotten", pairs(ratio=lambda q, p: q + 0 * p), "the integrand is log q − log p."),
     M("pairs not averaged", pairs(value=lambda t: t.sum(0)), "average over the K pairs."),
-    M("the two of a pair added", pairs(value=lambda t: 2 * t.mean(0)), "average a pair's two."),
+    M("the two of a pair added", pairs(ratio=lambda q, p: 2 * (q - p)), "average a pair's two."),
 )
 SHARED_MISTAKES = (
     M(
