@@ -20,7 +20,7 @@ import torch
 
 from . import guard
 
-SECONDS, TRIED = 2.0, 400  # at most; the number decides, but for code that is slow itself
+SECONDS, TRIED = 2.0, 300  # at most; the number decides, but for code that is slow itself
 ALIKE = (  # functions that are taken for each other
     "sum mean prod amax amin logsumexp median",
     "log log10 log2",

@@ -4,7 +4,7 @@
 check. `probe(call, seen, generator)` calls the learner's function many times by `call(*arguments)`
 and notes p-values by `seen.test` and what needs no statistics by `seen.fault`. A refused answer is
 diagnosed as an exact one is, on what it was called with: from the seed that the right answer and
-every mistake start from too, then with noise that does not depend on the order of draws.
+every mistake start from too, then with noise that is known beforehand.
 """
 
 from __future__ import annotations

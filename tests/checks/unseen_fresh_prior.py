@@ -450,7 +450,7 @@ tried(
     ("absolute values", sample_x12, ONE_PLACE),
     ("quota per row", sample_y27, UNNAMED),
     ("second half of rows mirrors the first", sample_y28, "rows mirrored"),
-    ("switches shared by mirrored rows", sample_y29, UNNAMED),
+    ("switches shared by mirrored rows", sample_y29, ONE_PLACE),
     ("spike_prob off by .02", sample_y30, "another spike_prob"),
     ("rand rounded to one digit", sample_y31, "another spike_prob"),
     ("half the rows repeat the other half", sample_v4, "rows copied"),
