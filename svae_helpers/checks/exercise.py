@@ -165,11 +165,12 @@ class Exercise(Check):
             text = f"`{self.__name__}` is right: {len(evidence.cases)} cases{rest}"
             return verdict(PASSED, n, text)
         example, details = counter_example(self, evidence)
-        found = self.single(evidence) or self.several(evidence)
+        said = evidence.says_all()
+        found = None if said else self.single(evidence) or self.several(evidence)
         if found is not None:
             return verdict(FAILED, n, f"{found.explanation}{example}", found.name, details)
         text, name = symptom(self, evidence, example)
-        if evidence.steady and not evidence.says_all():
+        if evidence.steady and not said:
             add = not evidence.values_right(self)
             change = one_change(answer, lambda changed: self.gives_right(changed, evidence), add)
             if change is not None:
@@ -214,8 +215,6 @@ class Exercise(Check):
         wrong: a name does not hang on the spelling, and a gradient may differ between spellings.
         """
         values_right = evidence.values_right(self)
-        if values_right and evidence.says_all():
-            return None
         entries = self.catalogue() if evidence.steady else ()
         hits = [(m, f) for m, f in entries if self.gives_the_same(f, evidence, values_right)]
         right = evidence._replace(outcomes=evidence.wanted)

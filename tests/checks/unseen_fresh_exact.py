@@ -605,6 +605,12 @@ def relu_per_latent(mu, log_var):
     return F.relu(0.5 * (mu**2 + log_var.exp() - 1 - log_var)).sum(-1)
 
 
+@answer("gaussian_kl", "in-place change")
+def exponentiates_in_place(mu, log_var):
+    var = log_var.exp_()
+    return 0.5 * (mu**2 + var - 1 - log_var).sum(dim=-1)
+
+
 # --- 3.3
 
 
