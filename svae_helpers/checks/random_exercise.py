@@ -244,7 +244,7 @@ class RandomExercise(Exercise):
     def _named(self, answer: Callable, seen: Findings) -> Mistake | Change | None:
         """What an answer does with the noise that the right one and every mistake have."""
         cases = self.draw_cases(SEED) if seen.problem else seen.cases
-        evidence, loop, draws = {}, False, KnownNoise.most_draws
+        evidence, ways, loop, draws = {}, [], False, KnownNoise.most_draws
         draws.clear()
         for way in WAYS:
             if loop not in way.loops or (way.mirrored and not draws["uniform"]):
@@ -257,6 +257,9 @@ class RandomExercise(Exercise):
                 found = self.single(e, loosely=False) or self.several(e, two=False)
             if found is not None:
                 return found
+            if e.values_right(self):  # another noise shows no more of a wrong gradient
+                ways = [way]
+                break
         if seen.repeats and (seen.reseeds or any(all(e.right) for e in evidence.values())):
             return Mistake("fixed seed", (self.right,), SEEDED)
         for mistake in self.known:
@@ -264,7 +267,7 @@ class RandomExercise(Exercise):
                 return mistake
         searched = (KnownNoise, IMAGES_FIRST) if loop else (FROM_START,)
         wrong = [way for way, e in evidence.items() if e.steady and not all(e.right)]
-        ways = [way for way in wrong if way.noise in searched]
+        ways = ways or [way for way in wrong if way.noise in searched]
         for way in ways:
             with self._diagnosed_by(way.noise):
                 if (found := self.several(evidence[way])) is not None:
