@@ -60,7 +60,6 @@ class Learner:
     def __init__(self, answer: Callable, parameters: tuple[str, ...], watch: bool = True):
         self.answer, self.parameters, self.watch = answer, parameters, watch
         self.calls, self.kept = 0, guard.snapshot() if watch else None  # not for one of our own
-        self.elsewhere = _numpy_fingerprint() if watch else None
         kinds: dict[str, Any] = {}
         with suppress(TypeError, ValueError):
             kinds = {n: p.kind for n, p in inspect.signature(answer).parameters.items()}
@@ -79,8 +78,8 @@ class Learner:
         }
         positional = given | tensors
         named = {name: positional.pop(name) for name in self.keywords}
+        before = _numpy_fingerprint() if self.watch else None
         value, problem = self.call(positional.values(), like, **named)
-        before, self.elsewhere = self.elsewhere, _numpy_fingerprint() if self.watch else None
         if problem is not None and problem.key[0] in ("exception", "time"):
             return Outcome(problem=problem), tensors
         changed = [n for n, a in tensors.items() if not torch.equal(given[n], a.detach())]
@@ -90,7 +89,7 @@ class Learner:
                 "outside. Operations whose name ends in `_`, `+=` and index assignment do that."
             )
             problem = Problem(("side effect",), "in-place change", text)
-        elif self.elsewhere != before:
+        elif self.watch and _numpy_fingerprint() != before:
             text = "Your function uses NumPy's or Python's generator; nothing is random here."
             problem = Problem(("side effect",), "NumPy's generator", text)
         return Outcome(as_parts(value), problem), tensors

@@ -268,7 +268,8 @@ class RandomExercise(Exercise):
         searched = (KnownNoise, IMAGES_FIRST) if loop else (FROM_START,)
         wrong = [way for way, e in evidence.items() if e.steady and not all(e.right)]
         ways = ways or [way for way in wrong if way.noise in searched]
-        for way in ways:
+        add = not all(evidence[way].values_right(self) for way in ways)
+        for way in ways if add else ():
             with self._diagnosed_by(way.noise):
                 if (found := self.several(evidence[way])) is not None:
                     return found
@@ -276,7 +277,6 @@ class RandomExercise(Exercise):
             with self._diagnosed_by(way.noise):
                 if (found := self.single(e)) is not None:
                     return found
-        add = not all(evidence[way].values_right(self) for way in ways)
 
         def passes(changed: Callable) -> bool:
             return any(self._passes(changed, way, evidence[way]) for way in ways)

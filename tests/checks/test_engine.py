@@ -333,3 +333,16 @@ def test_a_random_exercise_is_written_in_a_few_lines():
     assert coins(lambda count, chance: torch.bernoulli(torch.full((count,), chance)))
     assert coins(lambda n, c: (torch.rand(n) > c).double()).misconception == "heads for tails"
     assert coins(lambda n, c: (torch.rand(n) < c / 2).double()).misconception == "c / 2 for c"
+
+
+def test_a_probe_may_draw_with_numpy_itself():
+    def probe(call, seen, g):
+        for _ in range(3):
+            call(int(np.random.randint(2, 9)), float(np.random.random()))
+
+    @random_exercise("9.9", probe)
+    def coins(count: int, chance: float):
+        """Throw coins."""
+        return (torch.rand(count) < chance).double()
+
+    assert coins(coins.right)

@@ -8,13 +8,7 @@ from torch.distributions import Bernoulli, Normal
 
 from svae_helpers import SpikeAndSlab
 
-from .unseen import ONE_PLACE, RIGHT, UNNAMED, tried
-
-
-def answer(exercise, expected):
-    """Enter a function into the table under its name."""
-    return lambda f: tried(exercise, (f.__name__, f, expected))
-
+from .unseen import ONE_PLACE, RIGHT, UNNAMED, answer
 
 # --- 1.2
 

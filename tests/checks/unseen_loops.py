@@ -4,12 +4,7 @@ import math
 
 import torch
 
-from .unseen import ONE_PLACE, RIGHT, UNNAMED, tried
-
-
-def answer(exercise, expected):
-    """Enter a function into the table under its name."""
-    return lambda f: tried(exercise, (f.__name__, f, expected))
+from .unseen import ONE_PLACE, RIGHT, UNNAMED, answer
 
 
 @answer("monte_carlo_kl", RIGHT)
