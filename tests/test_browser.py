@@ -34,14 +34,15 @@ SCRIPT = """{
     const codes = () => [...(panel()?.content?.model?.cells ?? [])]
         .filter((cell) => cell.type === "code")
         .map((cell) => ({ count: cell.executionCount, outputs: cell.outputs.toJSON() }));
-    const errors = () => codes().flatMap((cell) => cell.outputs)
+    const errors = (cells) => cells.flatMap((cell) => cell.outputs)
         .filter((output) => output.output_type === "error");
+    const ran = () => codes().filter((cell) => cell.count);  // the count comes last
     const idle = () => panel()?.sessionContext?.session?.kernel?.status === "idle";
     window.course = {
-        errors: () => errors().map((output) => output.evalue),
+        errors: () => errors(codes()).map((output) => output.evalue),
         counts: () => codes().map((cell) => cell.count),
         ready: () => codes().length > 0 && idle(),
-        stopped: () => idle() && (errors().length > 0 || codes().every((cell) => cell.count)),
+        stopped: () => idle() && (errors(ran()).length > 0 || ran().length === codes().length),
         show: (index) => panel().content.scrollToItem(index, "center"),
         shutDown: () => panel().sessionContext.shutdown(),
         picture: (cell) => cell.querySelector(".jp-RenderedImage img")?.src,
