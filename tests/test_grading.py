@@ -320,6 +320,13 @@ WRONG = {  # what a student may hand in, the task, the points, and what is said
         ),
         (2, 0, "fixed seed: Two calls give the same draw"),
     ),
+    "NumPy's draws": (
+        "import numpy as np\n\n\n"
+        + PAIRS.replace(
+            "torch.randn(", "torch.tensor(np.random.default_rng().normal(size=("
+        ).replace("*mu.shape)", "*mu.shape))).float()"),
+        (2, 2.5, "another generator: draw from torch's global generator"),
+    ),
     "the prior is never asked": (
         "def antithetic_kl(mu, sigma, log_prior, num_pairs):\n    return mu, sigma",
         (2, 0, "0 draws for"),

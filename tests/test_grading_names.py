@@ -168,6 +168,13 @@ MISTAKES = {
             "for z in (mu + sigma.sqrt() * epsilon, mu - sigma.sqrt() * epsilon):",
         ),
         ("uniform noise", "torch.randn(", "torch.rand("),
+        (
+            "another generator",
+            "torch.randn(num_pairs, *mu.shape)",
+            "torch.randn(num_pairs, *mu.shape, generator=OWN)",
+            "def antithetic_kl(",
+            "OWN = torch.Generator().manual_seed(5)\n\n\ndef antithetic_kl(",
+        ),
         ("KL subtracted", "q.log_prob(z) - log_prior(z)", "log_prior(z) - q.log_prob(z)"),
         ("log q forgotten", "q.log_prob(z) - log_prior(z)", "- log_prior(z)"),
         ("pairs not averaged", "pairs.mean(dim=0), ", "pairs.sum(dim=0), "),

@@ -57,16 +57,14 @@ def _probe(call: Caller, seen: Findings, g: Generator) -> None:
 def _test_manners(call: Caller, seen: Findings) -> None:
     """The caller's tensors stay as they are, whether they need gradients or not."""
     arguments = (lambda z: (z**2).sum(-1), MU[:3], LOG_VAR[:3], 4)
-    answer, given = call(*arguments, gradients=("mu",))
-    if given["mu"].grad is not None:
-        text = "The caller's `mu.grad` has changed: work on a copy, and use `autograd.grad`."
-        seen.fault("caller's gradient changed", text)
+    answer, given = call(*arguments, gradients=("mu", "log_var"))
+    if changed := [name for name, tensor in given.items() if tensor.grad is not None]:
+        seen.fault("caller's gradient changed", f"The caller's `{changed[0]}.grad` has changed.")
     if answer.requires_grad:
         seen.fault("graph attached", "Your answer hangs on a graph; plain values are asked for.")
     call(*arguments)
-    if call.given["mu"].requires_grad:
-        text = "The caller's tensor now requires gradients: work on `mu.detach().clone()`."
-        seen.fault("caller's tensor changed", text)
+    if changed := [name for name, tensor in call.given.items() if tensor.requires_grad]:
+        seen.fault("caller's tensor changed", f"The caller's `{changed[0]}` now needs gradients.")
 
 
 def _own(mu: Tensor) -> Tensor:
@@ -94,12 +92,12 @@ def gradient_estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int
     return _gradient()(f, mu, log_var, num_samples)
 
 
-def _by_backward(leaf: Callable) -> Callable:
+def _by_backward(leaf: Callable, log_var_too: bool = False) -> Callable:
     """Build one that reads the gradient from the leaf."""
 
     def estimate(f: Callable, mu: Tensor, log_var: Tensor, num_samples: int) -> Tensor | None:
-        m = leaf(mu)
-        f(draw(m, log_var.detach(), num_samples)).mean().backward()
+        m, v = leaf(mu), log_var if log_var_too else log_var.detach()
+        f(draw(m, v, num_samples)).mean().backward()
         return m.grad
 
     return estimate
@@ -131,6 +129,7 @@ gradient_estimate.mistakes(
     ("mu needs a gradient of its own", _gradient(leaf=lambda mu: mu)),
     ("copied, but not detached", _by_backward(lambda mu: mu.clone().requires_grad_())),
     ("caller's gradient changed", _by_backward(lambda mu: mu.requires_grad_())),
+    ("caller's gradient changed", _by_backward(_own, log_var_too=True)),
     ("caller's tensor changed", _gradient(leaf=lambda mu: mu.requires_grad_())),
     ("graph attached", _with_graph),
     ("detached samples", _gradient(detached)),

@@ -199,7 +199,7 @@ def antithetic(shape):
 
 def gradient(f, mu, log_var, num_samples):
     mu = mu.detach().clone().requires_grad_()
-    z = normal(mu, log_var).rsample((num_samples,))
+    z = normal(mu, log_var.detach()).rsample((num_samples,))
     f(z).mean().backward()
     return mu.grad
 

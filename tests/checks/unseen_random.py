@@ -116,6 +116,12 @@ def of_log_var(f, mu, log_var, num_samples):
     return torch.autograd.grad(f(z).mean(), leaf)[0]
 
 
+def backward_into_log_var(f, mu, log_var, num_samples):
+    own = mu.detach().clone().requires_grad_()
+    f(own + std(log_var) * torch.randn(num_samples, len(mu))).mean().backward()
+    return own.grad
+
+
 def minus(f, mu, log_var, num_samples):
     return -by_noise_gradient(f, mu, log_var, num_samples)
 
@@ -135,6 +141,7 @@ tried(
     ("one draw repeated", one_draw_repeated, "one sample where num_samples were asked for"),
     ("at the mean", at_the_mean, "gradient at the mean"),
     ("of log_var", of_log_var, "gradient with respect to log_var"),
+    ("into log_var too", backward_into_log_var, "caller's gradient changed"),
     ("minus", minus, "sign"),
     ("summed, variance", summed_variance, UNNAMED),
 )

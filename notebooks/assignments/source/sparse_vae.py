@@ -233,6 +233,8 @@ def examine_estimate(call: Callable, seen: Any, g: Generator) -> None:
     mu, sigma = posterior(10, 3)
     values = [call(mu, sigma, HEAVY.log_prob, 6)[0].detach().double() for _ in range(60)]
     seen.repeated(values[0], values[1])
+    if not (seen.uses_torch or seen.repeats):
+        seen.fault("another generator", "torch's generator is left as it was.")
     errors = torch.stack(values) - exact_kl(mu, sigma)
     text = f"on average the estimate is {float(errors.mean()):+.3f} nats off"
     seen.test("estimate", mean_p(errors.flatten(), floor=1e-4), text)
@@ -309,6 +311,12 @@ def as_if_of(K: int) -> Callable:
     return lambda a, b: ((a + b) / 2).std(0) / math.sqrt(K)
 
 
+def of_its_own(K: int, mu: Tensor) -> Tensor:
+    generator = Generator()
+    generator.seed()
+    return torch.randn(K, *mu.shape, generator=generator)
+
+
 DRAW_MISTAKES = (  # the estimate alone is worse for them
     M(
         "independent draws",
@@ -331,6 +339,11 @@ DRAW_MISTAKES = (  # the estimate alone is worse for them
         "ε shared between latents",
         pairs(lambda K, m: torch.randn(K, m.shape[0], 1).expand(K, *m.shape)),
         "every image and every latent has its own ε.",
+    ),
+    M(
+        "another generator",
+        pairs(of_its_own),
+        "draw from torch's global generator, which `seed_everything` sets: none of your own.",
     ),
 )
 VALUE_MISTAKES = (  # the estimate is another, and so are its gradients
