@@ -236,14 +236,14 @@ class Exercise(Check):
                 return m
         return None
 
-    def several(self, evidence: Evidence, two: bool = True) -> Mistake | None:
+    def several(self, evidence: Evidence, ways=(wrong_factors, pairs)) -> Mistake | None:
         """Terms with wrong factors or without gradients, or two known mistakes at once."""
         if not evidence.steady or any(o.parts is None for o in evidence.outcomes):
             return None
         has_terms = bool(self.terms(*evidence.cases[0].arguments))
         if evidence.values_right(self):
             return detached_terms(self, evidence) if has_terms else None
-        for combine in (wrong_factors,) * has_terms + (pairs,) * two:
+        for combine in ways if has_terms else {*ways} - {wrong_factors}:
             for found, wrong in combine(self, evidence):
                 if self.gives_the_same(wrong, evidence, gradients=False):
                     return found

@@ -30,6 +30,7 @@ from .mistakes import PLAIN, Mistake, Reduction
 from .one_change import Change, one_change
 from .result import FAILED, PASSED, CheckResult, verdict
 from .statistics import FAMILY
+from .terms import pairs, wrong_factors
 
 SEED, FEW = 20, 5  # draws of a kind in one call: more are those of a loop
 BY_NUMPY = (
@@ -244,17 +245,18 @@ class RandomExercise(Exercise):
     def _named(self, answer: Callable, seen: Findings) -> Mistake | Change | None:
         """What an answer does with the noise that the right one and every mistake have."""
         cases = self.draw_cases(SEED) if seen.problem else seen.cases
-        evidence, ways, loop, draws = {}, [], False, KnownNoise.most_draws
-        draws.clear()
+        evidence, ways, loop, uniform = {}, [], False, False
         for way in WAYS:
-            if loop not in way.loops or (way.mirrored and not draws["uniform"]):
+            if loop not in way.loops or (way.mirrored and not uniform):
                 continue
+            KnownNoise.most_draws.clear()  # known mistakes draw, too
             with self._diagnosed_by(way.noise):
                 e = evidence[way] = self.examine(self._repeatable(answer, way.mirrored), cases)
-                loop = max(draws.values(), default=0) > FEW
+                draws = KnownNoise.most_draws
+                loop, uniform = max(draws.values(), default=0) > FEW, draws["uniform"] > 0
                 if all(e.right):
                     continue
-                found = self.single(e, loosely=False) or self.several(e, two=False)
+                found = self.single(e, loosely=False) or self.several(e, (wrong_factors,))
             if found is not None:
                 return found
             if e.values_right(self):  # another noise shows no more of a wrong gradient
@@ -271,11 +273,11 @@ class RandomExercise(Exercise):
         add = not all(evidence[way].values_right(self) for way in ways)
         for way in ways if add else ():
             with self._diagnosed_by(way.noise):
-                if (found := self.several(evidence[way])) is not None:
+                if (found := self.several(evidence[way], (pairs,))) is not None:
                     return found
         for way, e in evidence.items():
             with self._diagnosed_by(way.noise):
-                if (found := self.single(e)) is not None:
+                if not all(e.right) and (found := self.single(e)) is not None:
                     return found
 
         def passes(changed: Callable) -> bool:

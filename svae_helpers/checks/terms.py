@@ -55,15 +55,16 @@ def wrong_factors(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Calla
     ordinary = [(case.arguments, o.parts[0].flatten()) for case, o in pairs if not case.extreme]
     terms = [exercise.terms(*arguments) for arguments, _ in ordinary]
     target = torch.cat([value for _, value in ordinary])
+    alone = {name: [_alone(exercise, name, each) for each in terms] for name in terms[0]}
     reductions = [([], exercise.reduction.right)]
     reductions += [([m], f) for m in exercise.reduction.mistakes for f in m.variants]
     for reduction, reduce in reductions:
         try:
             columns = [
-                torch.cat([_alone(exercise, name, each, reduce) for each in terms])
-                for name in terms[0]
+                torch.cat([as_parts(reduce(one))[0].flatten() for one in ones])
+                for ones in alone.values()
             ]
-            factors = fit(list(terms[0]), columns, target)
+            factors = fit(list(alone), columns, target)
         except (RuntimeError, IndexError):
             continue
         rounded = {name: float(f"{c:.3g}") for name, c in (factors or {}).items()}
@@ -73,10 +74,10 @@ def wrong_factors(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Calla
             yield together(found + reduction), scaled(exercise, factors, reduce)
 
 
-def _alone(exercise: Any, name: str, terms: Terms, reduce: Callable) -> Tensor:
-    """What the answer is of one term alone, flat."""
+def _alone(exercise: Any, name: str, terms: Terms) -> Any:
+    """What a reduction takes, of one term alone."""
     parts = [t if n == name else torch.zeros_like(t) for n, t in terms.items()]
-    return as_parts(reduce(exercise.reduction.combine(parts)))[0].detach().flatten()
+    return exercise.reduction.combine([part.detach() for part in parts])
 
 
 def detached_terms(exercise: Any, evidence: Any) -> Mistake | None:

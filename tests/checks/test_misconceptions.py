@@ -65,6 +65,8 @@ def test_a_mistake_unknown_to_the_catalogue_gets_no_neighbours_name(name, monkey
         rest = tuple(m for m in exercise.known if m is not mistake)
         with monkeypatch.context() as patch:
             patch.setattr(exercise, "known", rest)
+            engine = inspect.getmodule(type(exercise))
+            patch.setattr(engine, "one_change", lambda *_: None)  # it gives no names
             for spelling in spellings:
                 torch.manual_seed(len(named))
                 result = exercise(spelling)

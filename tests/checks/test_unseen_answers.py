@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .catalogue import EXERCISES, INSPECTIONS
+from .catalogue import EXERCISES, submit
 from .unseen import MADE, ONE_PLACE, RIGHT, TABLE, UNNAMED
 
 for path in sorted(Path(__file__).parent.glob("unseen_*.py")):
@@ -15,31 +15,18 @@ for path in sorted(Path(__file__).parent.glob("unseen_*.py")):
 NAMED = 0.97  # of the refusals
 
 
-@pytest.fixture(scope="module")
-def verdicts():
-    """What each answer's check says: RIGHT, a name, ONE_PLACE, UNNAMED, or another status."""
-    found = []
-    for exercise, _, answer, _ in TABLE:
-        torch.manual_seed(1)
-        if exercise in MADE:
-            answer = answer()
-        check = EXERCISES[exercise]
-        result = check(*answer) if exercise in INSPECTIONS else check(answer)
-        name = ONE_PLACE if "All is right but one place" in result.message else result.misconception
-        names = {"passed": RIGHT, "failed": name or UNNAMED}
-        found.append(names.get(result.status, result.status))
-    return found
+@pytest.mark.parametrize("tried", TABLE, ids=[f"{t.exercise}: {t.said}" for t in TABLE])
+def test_an_answer_is_judged_as_it_should_be(tried):
+    torch.manual_seed(1)
+    answer = tried.answer() if tried.exercise in MADE else tried.answer
+    result = submit(EXERCISES[tried.exercise], answer)
+    name = ONE_PLACE if "All is right but one place" in result.message else result.misconception
+    said = {"passed": RIGHT, "failed": name or UNNAMED}.get(result.status, result.status)
+    assert said == tried.expected, result.message
 
 
-def test_no_answer_is_misjudged(verdicts):
-    wrong = [(*entry, found) for entry, found in zip(TABLE, verdicts) if found != entry.expected]
-    assert not wrong, "\n".join(
-        f"{e}, {said}: {name}, not {found}" for e, said, _, name, found in wrong
-    )
-
-
-def test_nearly_all_refusals_have_a_name(verdicts):
-    refused = [found for found in verdicts if found != RIGHT]
+def test_nearly_all_refusals_have_a_name():
+    refused = [tried.expected for tried in TABLE if tried.expected != RIGHT]
     assert refused.count(UNNAMED) <= (1 - NAMED) * len(refused)
 
 

@@ -2,8 +2,7 @@
 
 `tried("elbo", ("what it is", answer, "its name"), …)`: a right answer has RIGHT for its name, a
 wrong one that is refused without a name has UNNAMED, one that is shown the one place to change has
-ONE_PLACE. An answer to an exercise in MADE is a function
-that makes what is handed over.
+ONE_PLACE. An answer to an exercise in MADE is a function that makes what is handed over.
 """
 
 from collections.abc import Callable

@@ -14,15 +14,14 @@ from .unseen import RIGHT, UNNAMED, tried
 
 def numbers(exercise, right, **wrong):
     """Enter right numbers, and lists of wrong ones by their name."""
-    tried(exercise, *((f"{value}", value, RIGHT) for value in right))
+    named(exercise, RIGHT, *right)
     for name, values in wrong.items():
-        name = {"_": UNNAMED}.get(name, name.replace("_", " "))
-        tried(exercise, *((f"{value}", value, name) for value in values))
+        named(exercise, {"_": UNNAMED}.get(name, name.replace("_", " ")), *values)
 
 
 def named(exercise, name, *values):
-    """Enter wrong numbers under a name that is no Python word."""
-    tried(exercise, *((f"{value}", value, name) for value in values))
+    """Enter numbers under a name, which need not be a Python word."""
+    tried(exercise, *((getattr(v, "__name__", f"{v}"), v, name) for v in values))
 
 
 OTHER_KINDS = ["6.0", True, math.nan, math.inf, 1j, {}, lambda: 6.0, (1, 2, 3), object]
