@@ -240,10 +240,9 @@ class Exercise(Check):
         """Terms with wrong factors or without gradients, or two known mistakes at once."""
         if not evidence.steady or any(o.parts is None for o in evidence.outcomes):
             return None
-        has_terms = bool(self.terms(*evidence.cases[0].arguments))
         if evidence.values_right(self):
-            return detached_terms(self, evidence) if has_terms else None
-        for combine in ways if has_terms else {*ways} - {wrong_factors}:
+            return detached_terms(self, evidence)
+        for combine in ways:
             for found, wrong in combine(self, evidence):
                 if self.gives_the_same(wrong, evidence, gradients=False):
                     return found

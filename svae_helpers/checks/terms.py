@@ -54,6 +54,8 @@ def wrong_factors(exercise: Any, evidence: Any) -> Iterator[tuple[Mistake, Calla
     pairs = zip(evidence.cases, evidence.outcomes)
     ordinary = [(case.arguments, o.parts[0].flatten()) for case, o in pairs if not case.extreme]
     terms = [exercise.terms(*arguments) for arguments, _ in ordinary]
+    if not any(terms):
+        return
     target = torch.cat([value for _, value in ordinary])
     alone = {name: [_alone(exercise, name, each) for each in terms] for name in terms[0]}
     reductions = [([], exercise.reduction.right)]
@@ -82,15 +84,18 @@ def _alone(exercise: Any, name: str, terms: Terms) -> Any:
 
 def detached_terms(exercise: Any, evidence: Any) -> Mistake | None:
     """Which terms carry no gradient, where the values are right."""
+    names = list(exercise.terms(*evidence.cases[0].arguments))
     rows = zip(evidence.cases, evidence.likes, evidence.outcomes)
     rows = [(case, like) for case, like, o in rows if o.gradients]
-    if not rows or len(gradients_of(evidence)[2]) == 1:  # one argument that is cut off says more
+    if not names or not rows:
+        return None
+    if len(gradients_of(evidence)[2]) == 1:  # one argument that is cut off says more
         return None
 
     def flat(outcomes: Iterable[Outcome]) -> Tensor:
         return torch.cat([g.flatten() for o in outcomes for g in o.gradients.values()])
 
-    names, columns = list(exercise.terms(*rows[0][0].arguments)), []
+    columns = []
     for name in names:
         one = {n: float(n == name) for n in names}
         alone = scaled(exercise, one, exercise.reduction.right, gradients=True)
