@@ -236,14 +236,16 @@ class Exercise(Check):
                 return m
         return None
 
-    def several(self, evidence: Evidence, ways=(wrong_factors, pairs)) -> Mistake | None:
+    def several(
+        self, evidence: Evidence, searches: Sequence[Callable] = (wrong_factors, pairs)
+    ) -> Mistake | None:
         """Terms with wrong factors or without gradients, or two known mistakes at once."""
         if not evidence.steady or any(o.parts is None for o in evidence.outcomes):
             return None
         if evidence.values_right(self):
             return detached_terms(self, evidence)
-        for combine in ways:
-            for found, wrong in combine(self, evidence):
+        for search in searches:
+            for found, wrong in search(self, evidence):
                 if self.gives_the_same(wrong, evidence, gradients=False):
                     return found
         return None

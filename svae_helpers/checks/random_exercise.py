@@ -269,9 +269,9 @@ class RandomExercise(Exercise):
                 return mistake
         searched = (KnownNoise, IMAGES_FIRST) if loop else (FROM_START,)
         wrong = [way for way, e in evidence.items() if e.steady and not all(e.right)]
+        add = not ways  # where values are right, nothing is missing
         ways = ways or [way for way in wrong if way.noise in searched]
-        add = not all(evidence[way].values_right(self) for way in ways)
-        for way in ways if add else ():
+        for way in ways * add:
             with self._diagnosed_by(way.noise):
                 if (found := self.several(evidence[way], (pairs,))) is not None:
                     return found
